@@ -270,13 +270,13 @@ def aftermath(s:Scene, solved:Post)->list[Post]:
     if kind == 'thanks': return [word]
     return [word, *solution(s, word, answered_at(at, s.w.rng, 6), solved.sender)]
 
-# %% ../../nbs/bots/06_demo.ipynb #e82282f4
+# %% ../../nbs/bots/06_demo.ipynb #6f11269b
 def conversation(s:Scene, at:datetime)->list[Post]:
     "A request and all that follows from it; 4 % are never answered, 35 % get an `oncek` first."
     asked, w = request(s, at), s.w
     if w.chance(.04): return asked + nudges(s, asked, at + timedelta(hours=3))
     acked, solver = w.chance(.35), w.rng.choice(s.ops)
-    first = max(answered_at(at, w.rng, 5.5 if acked else 6.5), asked[-1].at + timedelta(seconds=30))
+    first = max(answered_at(at, w.rng, 6 if acked else 7.2), asked[-1].at + timedelta(seconds=30))
     extra = nudges(s, asked, first)
     posts, to = asked + extra, target(asked, extra, w)
     if acked:
