@@ -106,39 +106,41 @@ class Kind(StrEnum):
     CHATTER = 'chatter'
     COMMAND = 'command'
 
-# %% ../../nbs/core/02_parsing.ipynb #3eadae17
-_address = set('''min mint admin gan agan bang bg bos boss pak pa bu ibu mas mbak mba kak ka kk om bro sis
+# %% ../../nbs/core/02_parsing.ipynb #67e775f5
+_address = set('''min mimin mint admin gan agan bang bg bos boss pak pa bu ibu mas mbak mba kak ka kk om bro sis
     rekan rekan2 rek sobat kawan team tim all semua semuanya para ya yaa y yah dong deh nih ini kah nya jg
     juga banget bgt sekali lagi lg'''.split())
 _greeting = set('''pagi siang sore malam mlm selamat slmt halo hallo hai hi hello assalamualaikum asalamualaikum
     ass aslm wr wb waalaikumsalam p ping tes test misi permisi punten monitor izin ijin semangat kerja
     kerjanya sehat sukses'''.split())
-_thanks = set('''makasih makasi mksh maksih mkasih terima terimakasih kasih trims trimakasih tks thx thanks
+_thanks = set('''maaf maap dah bs makasih makasi mksh maksih mkasih terima terimakasih kasih trims trimakasih tks thx thanks
     tq tqsm suwun nuhun mantap mantab mantul ok oke okee okey okay sip siip siap joss jos sdh sudah udah udh
     bisa normal aman lancar beres clear kembali solved selesai skrg sekarang masuk banyak atas bantuannya
-    bantuan sangat alhamdulillah hehe hehehe haha wkwk wkwkwk'''.split())
+    matur nuwun hatur done closed terbantu bantuan sangat alhamdulillah hehe hehehe haha wkwk wkwkwk'''.split())
 
-# %% ../../nbs/core/02_parsing.ipynb #0b286d36
+# %% ../../nbs/core/02_parsing.ipynb #8d73f63c
 _chasing = re.compile(r'''\b(?:
     up+ | naik\s?kan | f(?:ollow|olow|u)\s?-?up | fu | gimana | gmn | gmna | bagaimana | kabar(?:nya)?
   | (?:ada|dpt|dapat)\s+(?:respon|update|kabar|jawaban|info) | respon\w* | (?:yg|yang)\s+(?:tadi|td|kmrn|kemarin|diatas)
-  | (?:blm|belum|blum|ga|gak|gk|tdk|tidak|nggak|engga|g)\s*(?:ada|bisa|bs|berhasil|jg|juga|juga)
-  | (?:msh|masih|ttp|tetep|tetap|tetp)\s*(?:sama|gagal|error|begitu|gitu|blm|belum|ga|gak|tdk|tidak)\w*
-  | (?:udh|udah|sdh|sudah)\s+(?:blm|belum|dicoba|di\s?coba|bisa\s+(?:blm|belum)) | kapan | lama | nunggu | tunggu
+  | (?:blm|belum|blum|belom|blom|ga|gak|gk|tdk|tidak|nggak|engga|g)\s*(?:ada|bisa|bs|berhasil|jg|juga|juga)
+  | (?:msh|masih|masi|ttp|tetep|tetap|tetp)\s*(?:sama|sm|gagal|ggl|error|eror|begitu|gitu|blm|belum|ga|gak|tdk|tidak)\w*
+  | (?:udh|udah|sdh|sudah|dah)\s+(?:blm|belum|dicoba|di\s?coba|bisa\s+(?:blm|belum)) | kapan | lama | (?:di)?t?unggu\w* | any\s+update
+  | (?:di)?percepat | (?:udh|udah|sdh|sudah)\s+(?:se)?\d*\s?(?:jam|menit|mnt|hari)\w* | hasil(?:nya)?\s+sama | prioritas\w*
     )\b''', re.I | re.X)
-_plain = set('''blm belum blum ga gak gk g tdk tidak nggak engga masih msh tetep tetap ttp tetp sama gagal error
+_plain = set('''masi belom blom sm dah eror ggl gtu dri urgent urgen laporan ini nik laborcode lc blm belum blum ga gak gk g tdk tidak nggak engga masih msh tetep tetap ttp tetp sama gagal error
     bisa bs up fu follow folow followup ijin izin yg yang tadi td kmrn kemarin diatas gimana gmn gmna gini begitu
     gitu ada respon update kabar kabarnya jawaban info kapan lama nunggu tunggu udh udah sdh sudah dicoba coba di
     berhasil dari dr jam jm pagi siang sore malam hari mohon moban mhn tolong tlg minta bantu dibantu respon
     responnya wo sc tiket ticket no nomor jg juga sy saya kami menit mnt nya ini itu dong aja tp tapi trs terus
-    status statusnya naik naikkan'''.split())
+    status statusnya naik naikkan hasil hasilnya any cek ulang ditunggu menunggu tunggunya dipercepat percepat
+    prioritas prioritaskan sejam setengah skrg sekarang sampai sampe smp'''.split())
 
 # %% ../../nbs/core/02_parsing.ipynb #a60a23d8
 def _words(text:str)->list[str]:
     squeezed = re.sub(r'([^\W\d_])\1{2,}', r'\1', ID_PATTERN.sub(' ', text.lower()))
     return [word for word in re.findall(r'[^\W_]+', squeezed) if not word.isdigit()]
 
-# %% ../../nbs/core/02_parsing.ipynb #e3953060
+# %% ../../nbs/core/02_parsing.ipynb #de1fb39d
 def kind_of(
     text:str,             # text or caption, as written
     has_media:bool=False, # a screenshot alone is a request
@@ -147,10 +149,9 @@ def kind_of(
     text = clean(text)
     if re.match(r'/[a-z]\w*(?:@\w+)?(?:\s|$)', text, re.I): return Kind.COMMAND
     words = [word for word in _words(text) if word not in _address]
-    if not words and find_ids(text): return Kind.FOLLOW_UP
-    if set(words) <= _greeting | _thanks: return Kind.REQUEST if has_media else Kind.CHATTER
-    open_words = [word for word in words if word not in _plain | _greeting]
-    if _chasing.search(text) and not open_words: return Kind.FOLLOW_UP
+    if set(words) <= _greeting | _thanks and not find_ids(text): return Kind.REQUEST if has_media else Kind.CHATTER
+    says_more = set(words) - _plain - _greeting
+    if (_chasing.search(text) or find_ids(text)) and not says_more: return Kind.FOLLOW_UP
     return Kind.REQUEST
 
 # %% ../../nbs/core/02_parsing.ipynb #a61764e8

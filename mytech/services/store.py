@@ -4,22 +4,24 @@
 
 # %% auto #0
 __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'predictions', 'reviews', 'updates', 'outbox', 'counters',
-           'UtcDateTime', 'Store', 'migrate', 'StoreError', 'open_store', 'count', 'counted']
+           'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'count', 'counted']
 
-# %% ../../nbs/services/00_store.ipynb #82641fc3
+# %% ../../nbs/services/00_store.ipynb #0bf5b152
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 
 import alembic.command
 from alembic.config import Config
 from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey, Index,
                         Integer, MetaData, String, Table, Text, TypeDecorator, UniqueConstraint,
                         create_engine, event, false, func, select)
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.pool import StaticPool
 
 # %% ../../nbs/services/00_store.ipynb #8f462990
 class UtcDateTime(TypeDecorator):
@@ -144,17 +146,18 @@ def _prepare_sqlite(engine:Engine)->None:
         writes = connection.get_execution_options().get('writes')
         connection.exec_driver_sql('BEGIN IMMEDIATE' if writes else 'BEGIN')
 
-# %% ../../nbs/services/00_store.ipynb #7f5427d0
+# %% ../../nbs/services/00_store.ipynb #d3670d67
 @dataclass(frozen=True)
 class Store:
     "A database that is ready for use. Build it with `open_store`."
     engine: Engine
+    turn: Lock = field(default_factory=Lock, repr=False)
 
     @contextmanager
     def write(self)->Iterator[Connection]:
         "A transaction that commits at the end of the block, or leaves no trace."
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        with self.turn, self.engine.connect().execution_options(writes=True) as connection:
+            with connection.begin(): yield connection
 
     @contextmanager
     def read(self)->Iterator[Connection]:
@@ -172,22 +175,29 @@ def migrate(store:Store)->None:
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, 'head')
 
+# %% ../../nbs/services/00_store.ipynb #62a50761
+def connect_database(url:URL)->Engine:
+    "An engine for SQLite (a file, or `sqlite://` in memory) or for a server."
+    if url.get_backend_name() != 'sqlite': return create_engine(url, pool_pre_ping=True)
+    if url.database: Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    shared = {} if url.database else {'poolclass': StaticPool,
+                                      'connect_args': {'check_same_thread': False}}
+    engine = create_engine(url, **shared)
+    _prepare_sqlite(engine)
+    return engine
+
 # %% ../../nbs/services/00_store.ipynb #53911874
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #74d2ecc8
+# %% ../../nbs/services/00_store.ipynb #f79a9efd
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
     "Opens, creates and migrates. Raises `StoreError` without repeating a password."
     url = make_url(database_url)
     try:
-        if url.get_backend_name() == 'sqlite' and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, pool_pre_ping=url.get_backend_name() != 'sqlite')
-        if engine.dialect.name == 'sqlite': _prepare_sqlite(engine)
-        store = Store(engine)
+        store = Store(connect_database(url))
         migrate(store)
         return store
     except Exception as error:
