@@ -1,0 +1,204 @@
+"""Retraining: the real pipeline end to end, and what happens when a run is cut, refused or broken."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import nbformat
+import pandas as pd
+import pytest
+
+from mytech.ops import retrain as ops
+from mytech.ops.retrain import RetrainError, TrainingFailed, gate, retrain, run_training, runs
+from mytech.ops.training import split, told
+from mytech.services import registry
+
+WRITE = '''
+from pathlib import Path; import json, os, sys
+run = Path(run_dir)
+(run/'model').mkdir(); (run/'model/word.txt').write_text('Login')
+(run/'metrics.json').write_text(json.dumps(
+    {'macro_f1': macro_f1, 'accuracy': .9, 'majority_share': .3, 'current': {'macro_f1': .8},
+     'executable': sys.executable, 'threads': os.environ['OMP_NUM_THREADS']}))'''
+PARAMETERS = "data_csv = ''\nrun_dir = ''\nmodels_dir = ''\nmacro_f1 = 0.8"
+WAIT = '''
+import os, time; from pathlib import Path
+Path(run_dir, 'pid').write_text(str(os.getpid()))
+while not Path(run_dir, 'go').exists(): time.sleep(.01)'''
+
+
+def notebook(folder: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
+    "A pipeline of a few cells."
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(parameters)])
+    made.cells[0].metadata.tags = ['parameters']
+    made.metadata.kernelspec = {'name': 'python3', 'language': 'python', 'display_name': 'python3'}
+    for i, cell in enumerate(cells):
+        made.cells += [nbformat.v4.new_markdown_cell(f'## Step {i + 1}\nwhy'),
+                       nbformat.v4.new_code_cell(cell)]
+    nbformat.write(made, folder / 'small.ipynb')
+    return folder / 'small.ipynb'
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, 'waited in vain'
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    "Running, and not only waiting to be collected."
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(('parameters', 'given', 'message'), [
+    (PARAMETERS, {'macro_f2': 1}, 'unknown parameter macro_f2: small.ipynb takes macro_f1'),
+    (PARAMETERS, {'run_dir': '/'}, 'unknown parameter run_dir'),
+    ("data_csv = ''", {}, 'small.ipynb does not take models_dir, run_dir'),
+])
+def test_parameters_are_checked_before_anything_starts(tmp_path, parameters, given, message):
+    small = notebook(tmp_path, parameters=parameters)
+    with pytest.raises(RetrainError, match=message):
+        run_training(None, tmp_path / 'artifacts', parameters=given, notebook=small)
+    assert not (tmp_path / 'artifacts').exists()
+
+
+def test_an_installation_without_its_checkout_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(ops, 'checkout', lambda: tmp_path)
+    with pytest.raises(RetrainError, match='training runs from a checkout'):
+        run_training(None, tmp_path)
+
+
+def test_missing_data_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'reviewed\.csv'):
+        run_training(tmp_path / 'reviewed.csv', tmp_path, notebook=notebook(tmp_path))
+    assert runs(tmp_path) == []
+
+
+def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path):
+    small = notebook(tmp_path, 'a = 1\nprint("seen")', 'b = 2\nassert b < a, f"{b} from x@y.id"', 'c = 3')
+    with pytest.raises(TrainingFailed) as failed:
+        run_training(None, tmp_path, notebook=small)
+    message = str(failed.value)
+    assert 'cell [4] in “Step 2”, at `assert b < a' in message
+    assert 'AssertionError: 2 from [email]' in message
+    [run] = runs(tmp_path)
+    assert (run.status, run.error in message) == ('failed', True)
+    code = [c for c in nbformat.read(tmp_path / 'runs' / run.id / 'training.ipynb', 4).cells
+            if c.cell_type == 'code' and c.source and 'papermill-error' not in str(c.metadata.tags)]
+    assert code[-3].outputs[0].text == 'seen\n'
+    assert code[-2].outputs[-1].ename == 'AssertionError'
+    assert code[-1].execution_count is None
+    assert not (tmp_path / 'runs' / run.id / '.jupyter').exists()
+
+
+def test_a_kernel_that_dies_is_a_failed_run_and_names_the_section(tmp_path):
+    small = notebook(tmp_path, 'a = 1', 'import os; os.kill(os.getpid(), 9)')
+    with pytest.raises(TrainingFailed, match='in “Step 2”'):
+        run_training(None, tmp_path, notebook=small)
+    assert runs(tmp_path)[0].status == 'failed'
+
+
+def test_a_notebook_that_leaves_no_model_is_a_failed_run(tmp_path):
+    small = notebook(tmp_path, WRITE.split("(run/'model')")[0])
+    with pytest.raises(TrainingFailed, match=r'did not write model and metrics\.json'):
+        retrain(None, tmp_path, notebook=small)
+    assert registry.versions(tmp_path / 'models') == []
+
+
+def test_one_run_at_a_time(tmp_path):
+    small, first = notebook(tmp_path, WAIT, WRITE), []
+    thread = Thread(target=lambda: first.append(run_training(None, tmp_path, notebook=small)))
+    thread.start()
+    pid = wait_for(lambda: next((tmp_path / 'runs').glob('*/pid'), None))
+    with pytest.raises(RetrainError, match='another training run is in progress'):
+        run_training(None, tmp_path, notebook=small)
+    (pid.parent / 'go').touch()
+    thread.join()
+    assert [run.status for run in runs(tmp_path)] == ['done'] == [run.status for run in first]
+
+
+def test_kill_9_of_who_asked_ends_the_run_and_frees_the_way(tmp_path):
+    small = notebook(tmp_path, WAIT, WRITE)
+    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import run_training\n'
+            'run_training(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
+    asker = subprocess.Popen([sys.executable, '-c', code, tmp_path, small])
+    file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
+    asker.send_signal(signal.SIGKILL)
+    asker.wait()
+    kernel = int(file.read_text())
+    assert runs(tmp_path)[0].status == 'running'
+    again = run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE))
+    wait_for(lambda: not alive(kernel), 10)
+    assert [(run.status, run.error) for run in runs(tmp_path)] == [
+        ('failed', 'interrupted'), ('done', None)]
+    assert again.id == runs(tmp_path)[1].id
+
+
+def test_the_kernel_is_this_interpreters_whatever_the_home_offers(tmp_path, monkeypatch):
+    spec = tmp_path / '.local/share/jupyter/kernels/python3'
+    spec.mkdir(parents=True)
+    (spec / 'kernel.json').write_text(json.dumps(
+        {'argv': ['/bin/false'], 'display_name': 'foreign', 'language': 'python'}))
+    startup = tmp_path / '.ipython/profile_default/startup'
+    startup.mkdir(parents=True)
+    (startup / '0.py').write_text('raise SystemExit("a user\'s start-up file ran")')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('JUPYTER_PATH', str(spec.parents[1]))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    result = retrain(None, tmp_path, notebook=notebook(tmp_path, WRITE))
+    assert Path(result.version.metrics['executable']).samefile(sys.executable)
+    assert result.version.metrics['threads'] == '1'
+
+
+def test_no_home_to_write_in(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', os.devnull)
+    assert run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
+
+
+def test_a_worse_candidate_is_registered_and_answers_nobody(tmp_path):
+    small = notebook(tmp_path, WRITE)
+    first = retrain(None, tmp_path, notebook=small)
+    worse = retrain(None, tmp_path, parameters={'macro_f1': 0.7}, notebook=small)
+    assert first.verdict.passed
+    assert worse.verdict.reasons == (
+        'macro-F1 0.700 is more than 0.010 below 0.800 of the current model',)
+    assert registry.current(tmp_path / 'models') == first.version.number
+    assert registry.versions(tmp_path / 'models') == [first.version, worse.version]
+
+
+NAN = float('nan')
+@pytest.mark.parametrize(('accuracy', 'macro_f1', 'current', 'passed'), [
+    (0.84, 0.70, None, True), (0.30, 0.70, None, False), (0.29, 0.70, None, False),
+    (NAN, 0.70, None, False), (0.84, 0.70, 0.71, True), (0.84, 0.70, 0.7101, False),
+    (0.84, 0.70, 0.50, True), (0.84, NAN, 0.50, False), (0.84, 0.70, NAN, False),
+    (0.30, 0.50, 0.70, False)])
+def test_gate(accuracy, macro_f1, current, passed):
+    metrics = {'accuracy': accuracy, 'macro_f1': macro_f1, 'majority_share': 0.30}
+    verdict = gate(metrics, None if current is None else {'macro_f1': current})
+    assert verdict.passed is passed
+    assert bool(verdict.reasons) is not passed
+
+
+def test_lots_ignore_order_spacing_and_newcomers():
+    tickets = pd.DataFrame({'text': [f'moban  reset {i}' for i in range(500)], 'solving': 'ok',
+                            'label': 'OTP'})
+    test = set(split(tickets)[1].text)
+    shuffled = tickets.sample(frac=1, random_state=1)
+    assert set(split(shuffled)[1].text) == test
+    loud = tickets.assign(text=tickets.text.str.upper().str.replace('  ', ' '))
+    assert set(split(loud)[1].index) == set(split(tickets)[1].index)
+    assert set(split(tickets, seed=7)[1].text) != test
+
+
+def test_a_half_written_line_of_progress_waits_for_its_end(tmp_path):
+    (tmp_path / 'progress.jsonl').write_text('{"phase": "fit", "percent": 10}\n{"phase": "f')
+    assert told(tmp_path) == [('fit', 10)]
