@@ -15,13 +15,13 @@ import numpy as np
 
 from .classifier import Scored, SymptomClassifier
 
-# %% ../../nbs/ml/06_decision.ipynb #b29f2df6
+# %% ../../nbs/ml/06_decision.ipynb #c367036f
 @dataclass(frozen=True)
 class Policy:
     "Statuses by falling confidence; below the last step, `otherwise`."
     steps: tuple[tuple[str, float], ...]        # status and the lowest confidence that earns it
     otherwise: str
-    auto_of: Mapping[str, float] | None = None  # AUTO's threshold by label; a label not in it is never AUTO
+    auto_of: Mapping[str, float] | None = None  # AUTO's threshold by label; others are never AUTO
 
 
 def decide(scored:Scored, policy:Policy)->str:
@@ -56,7 +56,7 @@ def _checked(steps, otherwise):
         raise ValueError(f"thresholds must fall and lie in [0, 1], got {dict(steps)}")
     return Policy(tuple(steps), otherwise)
 
-# %% ../../nbs/ml/06_decision.ipynb #62415345
+# %% ../../nbs/ml/06_decision.ipynb #64a77425
 def wilson_lower(
     right:np.ndarray,        # successes
     n:np.ndarray,            # trials, > 0
@@ -79,10 +79,10 @@ def lowest_threshold(
     ranked = confidence[order]
     bound = wilson_lower(np.cumsum(correct[order]), np.arange(1, len(order) + 1))
     last_of_its_value = np.append(ranked[1:] < ranked[:-1], True)
-    keeps = np.flatnonzero((bound >= wanted) & last_of_its_value)
+    keeps = np.flatnonzero((bound >= wanted) & last_of_its_value[:len(ranked)])
     return float(ranked[keeps[-1]]) if len(keeps) else None
 
-# %% ../../nbs/ml/06_decision.ipynb #721661f4
+# %% ../../nbs/ml/06_decision.ipynb #28ca3a7c
 MIN_ROWS = 30
 
 
@@ -95,13 +95,13 @@ def target_precision(
     top, confidence = honest.probabilities.argmax(axis=1), honest.probabilities.max(axis=1)
     known = np.bincount(honest.y, minlength=len(model.labels)) >= MIN_ROWS
     asked = known[top]
-    lowest = lowest_threshold(confidence[asked], top[asked] == honest.y[asked], wanted) if asked.any() else None
+    lowest = lowest_threshold(confidence[asked], (top == honest.y)[asked], wanted)
     if lowest is None:
         return Policy((("AUTO", 1.0),), "REVIEW", {})
     auto_of = {label: lowest for label, enough in zip(model.labels, known) if enough}
     return Policy((("AUTO", lowest),), "REVIEW", auto_of)
 
-# %% ../../nbs/ml/06_decision.ipynb #ef664ffd
+# %% ../../nbs/ml/06_decision.ipynb #4d6c4d39
 def policy_named(
     name:str,                # `two-tier`, `four-tier` or `target-precision`
     model:SymptomClassifier, # whose out-of-fold rows `target-precision` looks at
@@ -111,11 +111,12 @@ def policy_named(
     wanted:float=0.95,       # for `target-precision`
 )->Policy:
     "The policy that the settings name. Raises `ValueError` on another name."
-    given = {k: v for k, v in {"auto": auto, "high": high, "medium": medium}.items() if v is not None}
+    given = {"auto": auto, "high": high, "medium": medium}
     if name == "two-tier":
-        return two_tier(**{k: v for k, v in given.items() if k == "auto"})
-    if name == "four-tier":
-        return four_tier(**given)
+        given = {"auto": auto}
+    given = {step: lowest for step, lowest in given.items() if lowest is not None}
+    if name in ("two-tier", "four-tier"):
+        return (two_tier if name == "two-tier" else four_tier)(**given)
     if name == "target-precision":
         return target_precision(model, wanted)
     raise ValueError(f"policy {name!r} is none of two-tier, four-tier, target-precision")

@@ -28,13 +28,13 @@ def precision_at_k(
     top = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((top == y[:, None]).any(axis=1).mean())
 
-# %% ../../nbs/ml/05_evaluation.ipynb #ef808494
+# %% ../../nbs/ml/05_evaluation.ipynb #db5dde7a
 def coverage_at_precision(
     confidence:np.ndarray, # (n,) top-label probability
     correct:np.ndarray,    # (n,) bool
     precision:float,       # wanted, in (0, 1]
 )->float:                  # share of rows in [0, 1]
-    "The largest share of rows, taken by falling confidence, of which at least `precision` are right."
+    "The largest share, taken by falling confidence, of which at least `precision` are right."
     return float(_covered(confidence, correct, precision) / len(confidence))
 
 
@@ -43,7 +43,7 @@ def _covered(confidence, correct, precision):
     enough = np.flatnonzero(right >= precision * np.arange(1, len(right) + 1))
     return enough[-1] + 1 if len(enough) else 0
 
-# %% ../../nbs/ml/05_evaluation.ipynb #c36a4e5b
+# %% ../../nbs/ml/05_evaluation.ipynb #aa2104ce
 def reliability_table(
     confidence:np.ndarray, # (n,) top-label probability in [0, 1]
     correct:np.ndarray,    # (n,) bool
@@ -53,7 +53,8 @@ def reliability_table(
     if len(confidence) == 0:
         raise ValueError("no rows to measure calibration on")
     at = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
-    grouped = pd.DataFrame({"confidence": confidence, "accuracy": correct.astype(float)}).groupby(at)
+    table = pd.DataFrame({"confidence": confidence, "accuracy": correct.astype(float)})
+    grouped = table.groupby(at)
     return grouped.mean().assign(rows=grouped.size()).rename_axis("bin")
 
 
@@ -122,10 +123,11 @@ def auroc(
     below = np.searchsorted(outside, inside, "left") + np.searchsorted(outside, inside, "right")
     return float(below.mean() / (2 * len(outside)))
 
-# %% ../../nbs/ml/05_evaluation.ipynb #8efdc5e7
+# %% ../../nbs/ml/05_evaluation.ipynb #c5278e4e
 def _out_of_scope(model, probabilities, true, stranger, policy):
     "The three figures of `--out-of-scope`: rows where `stranger` is True belong to no class."
-    labels, confidence = np.array(model.labels)[probabilities.argmax(axis=1)], probabilities.max(axis=1)
+    labels = np.array(model.labels)[probabilities.argmax(axis=1)]
+    confidence = probabilities.max(axis=1)
     correct = (labels == true) & ~stranger
     inside = confidence[~stranger]
     n = _covered(inside, correct[~stranger], 0.95)
@@ -137,14 +139,14 @@ def _out_of_scope(model, probabilities, true, stranger, policy):
         "auto_precision_mixed": float(correct[auto].mean()) if auto.any() else None,
     }
 
-# %% ../../nbs/ml/05_evaluation.ipynb #bec27447
+# %% ../../nbs/ml/05_evaluation.ipynb #40712cd1
 def speed(
     model:SymptomClassifier,
     texts:list[str],
     solvings:list[str],
     num_threads:int=2, # for the backlog; one ticket always takes one
 )->dict:
-    "Milliseconds of one ticket a call, warm, over at most 1,000 tickets; and tickets a second in bulk."
+    "Milliseconds of one ticket a call, warm, over 1,000 tickets; tickets a second in bulk."
     calls = []
     for text, solving in [*zip(texts[:20], solvings), *zip(texts[:1000], solvings)]:
         start = time.perf_counter()
@@ -162,16 +164,16 @@ def peak_rss_mb()->float:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
-# %% ../../nbs/ml/05_evaluation.ipynb #150210af
+# %% ../../nbs/ml/05_evaluation.ipynb #8db1e6c4
 def _columns(table, name, text, solving, label):
     "Texts, solutions and labels of a table, as strings; the solution's column may be absent."
     for column in (text, label):
         if column not in table:
             raise ValueError(f"{name} has no column {column!r}, only {list(table.columns)}")
-    wanted = [table[c] if c in table else pd.Series("", table.index) for c in (text, solving, label)]
-    return [column.fillna("").astype(str).to_list() for column in wanted]
+    empty = pd.Series("", table.index)
+    return [table.get(c, empty).fillna("").astype(str).to_list() for c in (text, solving, label)]
 
-# %% ../../nbs/ml/05_evaluation.ipynb #1235edac
+# %% ../../nbs/ml/05_evaluation.ipynb #efb8d417
 def evaluate(
     train:pd.DataFrame,
     test:pd.DataFrame,
@@ -179,19 +181,21 @@ def evaluate(
     text:str="text",             # columns
     solving:str="solving",       # may be absent
     label:str="label",
-    out_of_scope:str|None=None,  # label of test rows that belong to no class; such training rows are left out
+    out_of_scope:str|None=None,  # label of rows of no class; the model never sees them
     seed:int=42,
     num_threads:int=2,
     progress:Callable[[str, float], None]|None=None,
 )->dict:
-    "Fit the default classifier on `train`, measure it on `test`. AUTO is decided by training rows alone."
+    "Fit the default classifier on `train`, measure on `test`; AUTO is decided by `train` alone."
     if out_of_scope is not None and label in train:
         train = train[train[label] != out_of_scope]
-    known, asked = _columns(train, "train", text, solving, label), _columns(test, "test", text, solving, label)
+    known = _columns(train, "train", text, solving, label)
+    asked = _columns(test, "test", text, solving, label)
     start = time.perf_counter()
     model = fit_classifier(*known, seed=seed, num_threads=num_threads, progress=progress)
     fit_seconds = time.perf_counter() - start
-    probabilities, true = model.predict_proba(*asked[:2], num_threads=num_threads), np.array(asked[2])
+    probabilities = model.predict_proba(*asked[:2], num_threads=num_threads)
+    true = np.array(asked[2])
     stranger = true == out_of_scope
     result = {"n_train": len(train), "n_test": len(test), "n_classes": len(model.labels)}
     result |= quality(probabilities[~stranger], true[~stranger], model.labels)

@@ -111,17 +111,17 @@ def _weigh(bounds, buckets, counts, column_of, idf, n_words):
         kept[row + 1] = n
     return kept, columns[:n], values[:n]
 
-# %% ../../nbs/ml/01_features.ipynb #ae8ed26a
+# %% ../../nbs/ml/01_features.ipynb #a76b5dae
 def _points(
     lines:Sequence[str], # preprocessed
-)->tuple[np.ndarray,np.ndarray]: # all code points, (n_chars,) uint32; where each line ends, (n,) int64
+)->tuple[np.ndarray,np.ndarray]: # (n_chars,) uint32 code points; (n,) int64 ends of lines
     ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
     return np.frombuffer("".join(lines).encode("utf-32-le", "surrogatepass"), np.uint32), ends
 
 
 @dataclass(frozen=True)
 class Features:
-    "Which n-grams count, and for how much. `buckets` and `idf` are all that was learned."
+    "Which n-grams count, and for how much. The first `n_words` columns are words, pairs, triples."
     buckets: np.ndarray # (n_columns,) int32, ascending
     idf: np.ndarray     # (n_columns,) float32
 
@@ -129,23 +129,23 @@ class Features:
         column_of = np.full(2 << _BITS, -1, np.int32)
         column_of[self.buckets] = np.arange(len(self.buckets), dtype=np.int32)
         object.__setattr__(self, "_column_of", column_of)
-        object.__setattr__(self, "_n_words", int(np.searchsorted(self.buckets, 1 << _BITS)))
+        object.__setattr__(self, "n_words", int(np.searchsorted(self.buckets, 1 << _BITS)))
 
     def transform(self, lines:Sequence[str])->csr_matrix:
-        "Rows (n, n_columns) float32, words and pieces each of length 1 (or 0 when nothing is known)."
+        "(n, n_columns) float32; words and pieces each of length 1, or 0 when none is known."
         return self._rows(*_count(*_points(lines)))
 
     def _rows(self, bounds, buckets, counts)->csr_matrix:
         bounds, columns, values = _weigh(
-            bounds, buckets, counts, self._column_of, self.idf, self._n_words)
-        return csr_matrix((values, columns, bounds), shape=(len(bounds) - 1, len(self.idf)), copy=False)
+            bounds, buckets, counts, self._column_of, self.idf, self.n_words)
+        return csr_matrix((values, columns, bounds), shape=(len(bounds) - 1, len(self.idf)))
 
-# %% ../../nbs/ml/01_features.ipynb #543ab2e3
+# %% ../../nbs/ml/01_features.ipynb #55fb6629
 def fit_features(
     lines:Sequence[str], # preprocessed training lines
     min_count:int=2,     # an n-gram in fewer lines is dropped
 )->tuple[Features,csr_matrix]: # what was learned, and the training rows
-    "Learn idf, $\\ln\\frac{1 + n}{1 + df} + 1$, and weigh the same lines without walking them twice."
+    "Learn idf, ln((1 + n) / (1 + df)) + 1, and weigh the lines without walking them twice."
     counted = _count(*_points(lines))
     df = np.bincount(counted[1], minlength=2 << _BITS)
     buckets = np.flatnonzero(df >= min_count).astype(np.int32)

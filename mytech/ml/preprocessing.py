@@ -11,8 +11,9 @@ import unicodedata
 
 from ..core.privacy import EMAIL, NIK, PHONE
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #3e89be97
-_INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ud800-\udfff]")
+# %% ../../nbs/ml/00_preprocessing.ipynb #62e09c4f
+_INVISIBLE = re.compile(
+    r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ud800-\udfff]")
 
 
 def _plain(text:str|None)->str:
@@ -23,12 +24,13 @@ def _plain(text:str|None)->str:
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     return text.lower()
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #da58e302
+# %% ../../nbs/ml/00_preprocessing.ipynb #232f671e
 _URL = re.compile(r"\b(?:https?://|www\.|t\.me/)\S+")
 _EMAIL = re.compile(EMAIL)
 _PHONE = re.compile(PHONE)
 _CODE = re.compile(
-    r"(?<![^\W_])(wo|sc|inc?|tt|ticket|tiket)(?:\s+(?:no|nomor|id)\b)?[\s:#.=_\-]{0,3}\d{3,}(?![^\W_])")
+    r"(?<![^\W_])(wo|sc|inc?|tt|ticket|tiket)(?:\s+(?:no|nomor|id)\b)?"
+    r"[\s:#.=_\-]{0,3}\d{3,}(?![^\W_])")
 _UNDERSCORE = re.compile(r"_(?!code\b)")
 _NIK = re.compile(rf"\b(nik)\W{{0,4}}\d+|{NIK}")
 _LABOR = re.compile(r"\b(lc|labor(?:\s?code)?)(\W{0,4}[a-z]{0,6})\d+\b|\b([a-z]{2,6})[\-]?\d{5,}\b")
@@ -36,7 +38,7 @@ _KINDS = {"wo": " wo_code ", "sc": " sc_code "}
 
 
 def _without_identities(text:str)->str:
-    "Steps 1 to 5: addresses and phone numbers out, ids to one token a kind, NIK and labor codes bare."
+    "Steps 1 to 5: addresses and phone numbers out, ids one token a kind, NIK bare."
     if "/" in text or "www." in text:
         text = _URL.sub(" ", text)
     if "@" in text:
@@ -48,31 +50,36 @@ def _without_identities(text:str)->str:
     text = _NIK.sub(" nik ", text)
     return _LABOR.sub(lambda m: f"{m[1]}{m[2]}" if m[1] else m[3], text)
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #6a5ecdd3
+# %% ../../nbs/ml/00_preprocessing.ipynb #3392c10c
 IT_TERMS = frozenset(
-    "2fa alista apk app apps ba bai bima bot cs devid email evidence force gps hp http ibooster id imei inet ip "
-    "ios lan link lock login logout mfa mis mit modem mystaff mytech nik nte odc odp olt ont onu otp pass "
-    "password port pppoe pw pwd qc ram reset sc server sim sn splitter ssid sto tiket ticket token totp "
-    "update user ut valins validate version vlan voip wa web wifi witel wo zte".split())
+    "2fa alista apk app apps ba bai bima bot cs devid email evidence force gps hp http ibooster id "
+    "imei inet ip ios lan link lock login logout mfa mis mit modem mystaff mytech nik nte odc odp "
+    "olt ont onu otp pass password port pppoe pw pwd qc ram reset sc server sim sn splitter ssid "
+    "sto tiket ticket token totp update user ut valins validate version vlan voip wa web wifi witel "
+    "wo zte".split())
 
 _SHORT_FORMS = {
-    "mohon bantuan": "moban mobantu mban mhnbantuan", "terima kasih": "tks thx trims makasih mksh trmksh",
-    "yang": "yg", "untuk": "utk tuk", "dengan": "dgn dg", "tidak": "tdk gak ga gk nggak ngga enggak tdak",
-    "belum": "blm blum", "sudah": "sdh udh udah dah sdah", "kalau": "klo kalo klau", "saya": "sy",
-    "admin": "min mimin", "sama": "sm", "tapi": "tp tpi", "karena": "krn karna", "jadi": "jd",
-    "bisa": "bs bsa", "tidak bisa": "gabisa gbs gakbisa tdkbisa", "tidak ada": "gada gaada", "masih": "msh",
-    "kenapa": "knp", "bagaimana": "gmn gimana", "tolong": "tlg tlng", "mohon": "mhn", "padahal": "pdhl",
-    "pelanggan": "plgn plg", "setelah": "stlh", "sekarang": "skrg skrng", "kemarin": "kmrn kemaren",
-    "terus": "trs trus", "lagi": "lg", "juga": "jg", "sampai": "smp sampe", "banget": "bgt",
-    "dari": "dr dri", "saja": "aja", "bantu": "bntu", "orang": "org",
-    "keterangan": "ket", "hilang": "ilang", "pakai": "pake pke", "nomor": "nmr", "seperti": "sprti",
+    "mohon bantuan": "moban mobantu mban mhnbantuan",
+    "terima kasih": "tks thx trims makasih mksh trmksh",
+    "tidak": "tdk gak ga gk nggak ngga enggak tdak", "tidak ada": "gada gaada",
+    "tidak bisa": "gabisa gbs gakbisa tdkbisa", "bisa": "bs bsa",
+    "belum": "blm blum", "sudah": "sdh udh udah dah sdah", "setelah": "stlh", "masih": "msh",
+    "yang": "yg", "untuk": "utk tuk", "dengan": "dgn dg", "kalau": "klo kalo klau", "sama": "sm",
+    "tapi": "tp tpi", "karena": "krn karna", "padahal": "pdhl", "seperti": "sprti",
+    "admin": "min mimin", "saya": "sy", "orang": "org", "pelanggan": "plgn plg",
+    "kenapa": "knp", "bagaimana": "gmn gimana", "keterangan": "ket", "nomor": "nmr",
+    "tolong": "tlg tlng", "mohon": "mhn", "bantu": "bntu", "pakai": "pake pke", "jadi": "jd",
+    "sekarang": "skrg skrng", "kemarin": "kmrn kemaren", "terus": "trs trus", "lagi": "lg",
+    "juga": "jg", "sampai": "smp sampe", "banget": "bgt", "saja": "aja", "dari": "dr dri",
+    "hilang": "ilang",
 }
 ABBREVIATIONS = {short: full for full, shorts in _SHORT_FORMS.items()
                  for short in shorts.split() if short not in IT_TERMS}
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #c881dd20
+# %% ../../nbs/ml/00_preprocessing.ipynb #cb64c60b
 SEPARATOR = "[SEP]"
-_MARKS = r"\u0300-\u036f\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
+_MARKS = (r"\u0300-\u036f\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0e31"
+          r"\u0e34-\u0e3a\u0e47-\u0e4e")
 _WORD = re.compile(rf"[\w{_MARKS}]+")
 
 
