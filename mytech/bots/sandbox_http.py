@@ -260,7 +260,7 @@ async def suffer(
         case 'hang':
             await asyncio.sleep(fault.get('seconds', 5))
 
-# %% ../../nbs/bots/09_sandbox_http.ipynb #ebec0a70
+# %% ../../nbs/bots/09_sandbox_http.ipynb #286760ec
 def bot_of(
     box:Sandbox,
     token:str,  # <bot id>:<anything>
@@ -287,6 +287,8 @@ async def bot_endpoint(
         return Dropped() if fault.get('kind') == 'lost' else response
     except ApiError as error:
         return refusal(error)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return refusal(ApiError(400, f"Bad Request: a parameter has a wrong shape: {error!r}"))
 
 # %% ../../nbs/bots/09_sandbox_http.ipynb #f73d9168
 async def do(

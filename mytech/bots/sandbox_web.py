@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['ACTIONS', 'LOOPBACK', 'SAFE', 'action', 'whole', 'need', 'send', 'edit', 'forward', 'press', 'migrate', 'group',
            'inject', 'faults', 'overview', 'something_new', 'events', 'pressed', 'allowed', 'Guard', 'people_routes',
-           'page_routes', 'create_app']
+           'page_routes', 'create_app', 'SandboxServer']
 
-# %% ../../nbs/bots/10_sandbox_web.ipynb #01336900
+# %% ../../nbs/bots/10_sandbox_web.ipynb #92414aec
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +15,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import uvicorn
 from fastapi import FastAPI, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response, StreamingResponse
@@ -27,6 +28,7 @@ from mytech.bots.sandbox_http import (
     Server,
     bot_endpoint,
     file_endpoint,
+    hang_up,
     listen,
     read_params,
     refusal,
@@ -215,7 +217,7 @@ class Guard:
         refused = refusal(ApiError(403, "Forbidden: this page may not use the sandbox"))
         await refused(scope, receive, send)
 
-# %% ../../nbs/bots/10_sandbox_web.ipynb #d08f4133
+# %% ../../nbs/bots/10_sandbox_web.ipynb #18894231
 def people_routes(
     app:FastAPI,
     server:Server,
@@ -238,7 +240,7 @@ def people_routes(
                 return result(ACTIONS[name](server, *given))
         except ApiError as error:
             return refusal(error)
-        except (ValueError, TypeError, KeyError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             return refusal(ApiError(400, f"Bad Request: {error!r}"))
 
 # %% ../../nbs/bots/10_sandbox_web.ipynb #b80c582e
@@ -300,3 +302,10 @@ def create_app(
     page = package_files('mytech') / 'static' / 'sandbox'
     app.mount('/', StaticFiles(directory=str(page), html=True))
     return app
+
+# %% ../../nbs/bots/10_sandbox_web.ipynb #9a7280dd
+class SandboxServer(uvicorn.Server):
+    "Serves the app of `create_app` and stops at once."
+    async def shutdown(self, sockets=None):
+        hang_up(self.config.app.state.server)
+        await super().shutdown(sockets)
