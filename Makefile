@@ -1,0 +1,59 @@
+# Two commands on a fresh machine: `make run` and `make test`. Both set themselves up.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+export UV_COMPILE_BYTECODE := 1
+export UV_LINK_MODE := copy
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+ifdef UV
+MAKE_VENV := $(UV) venv --quiet --python $(PYTHON) .venv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint requirements.lock
+else
+MAKE_VENV := $(PYTHON) -m venv .venv
+INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.lock
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test retrain bench check readme lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/run: requirements.lock settings.ini setup.py
+	@echo 'Installing what MyTech needs (once, about a minute) ...'
+	@test -x $(BIN)/python || $(MAKE_VENV)
+	@$(INSTALL) setuptools
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv/test: .venv/run
+	@echo 'Installing what the tests need ...'
+	@$(INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+run: .venv/run  ## start everything on this machine; Ctrl-C stops it
+	@$(BIN)/mytech run
+
+retrain: .venv/run  ## train on all confirmed labels, through the pipeline notebook
+	@$(BIN)/mytech retrain
+
+test: .venv/test check  ## everything that CI checks
+	$(BIN)/python -m pytest -q tests
+
+check: .venv/test  ## exports in sync, style, notebooks
+	$(BIN)/python tests/check_sync.py
+	$(BIN)/ruff check --quiet mytech tests
+	$(BIN)/nbdev_test --n_workers 2
+
+bench: .venv/test  ## figures that take time: load, crash and classifier, in full
+	$(BIN)/python -m pytest -q tests --bench
+
+readme: .venv/test  ## README.md from nbs/index.ipynb
+	$(BIN)/python tests/make_readme.py
+
+lock:  ## resolve requirements.lock anew (needs uv)
+	$(PYTHON) setup.py --quiet requirements | $(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header - --output-file requirements.lock
+
+clean:  ## forget the environment; data in artifacts/ stay
+	rm -rf .venv build *.egg-info
