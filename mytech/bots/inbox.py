@@ -6,7 +6,7 @@
 __all__ = ['log', 'update_id', 'store_updates', 'Batch', 'pending', 'handle_pending', 'forget_handled', 'InboxBot', 'connect_bot',
            'Pulse', 'poll', 'work', 'send_message']
 
-# %% ../../nbs/bots/00_inbox.ipynb #f6343c48
+# %% ../../nbs/bots/00_inbox.ipynb #ccd3f0d2
 import asyncio
 import hashlib
 import json
@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from time import monotonic
 
-from sqlalchemy import Row, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from telegram import ReplyParameters
@@ -28,18 +27,19 @@ from telegram.request import HTTPXRequest
 
 from ..core.privacy import mask
 from ..services.outbox import Refused, SendLater
-from ..services.store import Store, updates
+from ..services.store import Store, insert_new, updates
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/00_inbox.ipynb #99835743
+# %% ../../nbs/bots/00_inbox.ipynb #e1e78fb7
 def update_id(update:object)->int:
     "The update's own id, else a negative one made from its content."
-    if isinstance(update, dict) and type(update.get('update_id')) is int: return update['update_id']
+    found = update.get('update_id') if isinstance(update, dict) else None
+    if type(found) is int and 0 <= found < 2 ** 63: return found
     digest = hashlib.sha256(json.dumps(update, sort_keys=True).encode()).digest()
     return -int.from_bytes(digest[:7], 'big') - 1
 
-# %% ../../nbs/bots/00_inbox.ipynb #a0a142b4
+# %% ../../nbs/bots/00_inbox.ipynb #e06651a4
 def store_updates(
     connection:Connection,
     bot_id:int,
@@ -47,13 +47,9 @@ def store_updates(
     at:datetime,
 )->int:                   # how many were new
     "Adds updates to the inbox, in their order; those that are there already change nothing."
-    if not batch: return 0
-    dialect = sqlite if connection.dialect.name == 'sqlite' else postgresql
-    rows = [{'bot_id': bot_id, 'update_id': update_id(update), 'payload': json.dumps(update),
-             'received_at': at, 'error': ''} for update in batch]
-    before = connection.execute(select(func.count()).select_from(updates)).scalar()
-    connection.execute(dialect.insert(updates).on_conflict_do_nothing(), rows)
-    return connection.execute(select(func.count()).select_from(updates)).scalar() - before
+    return insert_new(connection, updates, [
+        {'bot_id': bot_id, 'update_id': update_id(update), 'payload': json.dumps(update),
+         'received_at': at, 'error': ''} for update in batch])
 
 # %% ../../nbs/bots/00_inbox.ipynb #94c65121
 @dataclass(frozen=True)
@@ -109,13 +105,15 @@ def forget_handled(connection:Connection, now:datetime, after:timedelta=timedelt
     old = (u.handled_at < now - after) & (u.error == '')
     return connection.execute(updates.delete().where(old)).rowcount
 
-# %% ../../nbs/bots/00_inbox.ipynb #69271d0f
+# %% ../../nbs/bots/00_inbox.ipynb #b5ee9159
 class InboxBot(ExtBot):
     "A bot whose `get_updates` gives the Bot API's JSON as it came."
     async def get_updates(self, offset:int|None=None, timeout:int=25, limit:int=100)->list:
         asked = {'offset': offset, 'timeout': timeout, 'limit': limit,
                  'allowed_updates': ['message', 'edited_message', 'callback_query', 'my_chat_member']}
-        return await self._post('getUpdates', asked, read_timeout=timeout + 10)
+        batch = await self._post('getUpdates', asked, read_timeout=timeout + 10)
+        if not isinstance(batch, list): raise TelegramError('getUpdates answered no list')
+        return batch
 
 # %% ../../nbs/bots/00_inbox.ipynb #0a42c1d3
 def connect_bot(
@@ -139,7 +137,7 @@ class Pulse:
     def beat(self)->None: self.at, self.problem = monotonic(), ''
     def age(self)->float: return monotonic() - self.at
 
-# %% ../../nbs/bots/00_inbox.ipynb #00baf3ef
+# %% ../../nbs/bots/00_inbox.ipynb #2c3bebe1
 async def poll(
     bot:InboxBot,
     store:Store,
@@ -158,9 +156,9 @@ async def poll(
             if batch: arrived.set()
             if batch and not ids: await asyncio.sleep(1)
         except InvalidToken: raise
-        except (TelegramError, OperationalError) as error:
+        except Exception as error:
             failures += 1
-            pulse.problem = mask(str(getattr(error, 'orig', error)))
+            pulse.problem = mask(str(getattr(error, 'orig', error)) or type(error).__name__)
             log.warning('polling: %s', pulse.problem)
             await asyncio.sleep(_patience(error, failures))
 
@@ -175,7 +173,7 @@ def _patience(error:Exception, failures:int)->float:
         return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
     return 10.0 if isinstance(error, Conflict) else min(0.5 * 2 ** min(failures, 6), 30.0)
 
-# %% ../../nbs/bots/00_inbox.ipynb #ebcf0515
+# %% ../../nbs/bots/00_inbox.ipynb #be50e6ca
 async def work(
     round:Callable[[], int], # one batch in a thread of its own; how many it handled
     arrived:asyncio.Event,
@@ -188,9 +186,10 @@ async def work(
         try:
             handled = await asyncio.to_thread(round)
             pulse.beat()
-        except OperationalError as error:
-            handled, pulse.problem = 0, mask(str(error.orig))
-            log.warning('handling: %s; nothing is lost, trying again', pulse.problem)
+        except Exception as error:
+            handled, pulse.problem = 0, mask(str(getattr(error, 'orig', error)) or type(error).__name__)
+            log.warning('handling: %s; nothing is lost, trying again', pulse.problem,
+                        exc_info=not isinstance(error, OperationalError))
             await asyncio.sleep(1)
         if handled: continue
         try: await asyncio.wait_for(arrived.wait(), idle)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['enqueue', 'due', 'SendLater', 'Refused', 'pause', 'settle', 'drop_stale', 'deliver', 'backlog']
 
-# %% ../../nbs/services/02_outbox.ipynb #7735f728
+# %% ../../nbs/services/02_outbox.ipynb #8cad18d6
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.engine import Connection
 
+from ..core.privacy import mask
 from .store import Store, outbox
 
 # %% ../../nbs/services/02_outbox.ipynb #88f0325e
@@ -29,14 +30,14 @@ def enqueue(
         'destination': destination, 'payload': payload, 'created_at': at, 'due_at': at,
         'expires_at': at + within if within else None})
 
-# %% ../../nbs/services/02_outbox.ipynb #d7da7f4a
+# %% ../../nbs/services/02_outbox.ipynb #bce7725e
 def due(connection:Connection, destination:str, at:datetime, limit:int=50)->list[Row]:
     "The oldest message of each lane, where it is due."
     o, lane = outbox.c, outbox.c.payload['lane'].as_string()
     waiting = (o.destination == destination) & o.parked.is_(False)
-    oldest = select(func.min(o.id)).where(waiting).group_by(lane).order_by(func.min(o.id)).limit(limit)
-    return connection.execute(select(outbox).where(o.id.in_(oldest.scalar_subquery()), o.due_at <= at)
-                              .order_by(o.id)).all()
+    oldest = select(func.min(o.id)).where(waiting).group_by(lane).scalar_subquery()
+    return connection.execute(select(outbox).where(o.id.in_(oldest), o.due_at <= at)
+                              .order_by(o.id).limit(limit)).all()
 
 # %% ../../nbs/services/02_outbox.ipynb #98418810
 class SendLater(Exception):
@@ -58,7 +59,7 @@ def pause(
     top = min(2.0 ** min(attempts, 20), longest)
     return top * (1 + (random.random() if jitter is None else jitter)) / 2
 
-# %% ../../nbs/services/02_outbox.ipynb #5ad083c9
+# %% ../../nbs/services/02_outbox.ipynb #4c886b42
 def settle(connection:Connection, row:Row, error:Exception|None, at:datetime)->None:
     "Removes what was sent, puts off what was not, parks what was refused."
     o = outbox.c
@@ -68,7 +69,7 @@ def settle(connection:Connection, row:Row, error:Exception|None, at:datetime)->N
     wait = getattr(error, 'seconds', None)
     wait = pause(row.attempts + 1) if wait is None else wait
     connection.execute(outbox.update().where(o.id == row.id).values(
-        attempts=row.attempts + 1, error=str(error)[:300], due_at=at + timedelta(seconds=wait),
+        attempts=row.attempts + 1, error=mask(str(error))[:300], due_at=at + timedelta(seconds=wait),
         parked=not isinstance(error, SendLater)))
 
 # %% ../../nbs/services/02_outbox.ipynb #0bb6e9e3

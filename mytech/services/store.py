@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'predictions', 'reviews', 'updates', 'outbox', 'counters',
-           'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'count', 'counted']
+           'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'insert_new', 'count',
+           'counted']
 
-# %% ../../nbs/services/00_store.ipynb #0bf5b152
+# %% ../../nbs/services/00_store.ipynb #50c438c3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from alembic.config import Config
 from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey, Index,
                         Integer, MetaData, String, Table, Text, TypeDecorator, UniqueConstraint,
                         create_engine, event, false, func, select)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.pool import StaticPool
 
@@ -190,7 +192,7 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #f79a9efd
+# %% ../../nbs/services/00_store.ipynb #affd3279
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
@@ -202,8 +204,15 @@ def open_store(
         return store
     except Exception as error:
         reason = str(getattr(error, 'orig', error)).splitlines()[0]
-        raise StoreError(f"DATABASE_URL {url.render_as_string()}: {reason}. Check that it exists, is "
+        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check that it exists, is "
                          "writable, has room on its disk, and is of no newer version.") from error
+
+# %% ../../nbs/services/00_store.ipynb #507edaa3
+def insert_new(connection:Connection, table:Table, rows:dict|list[dict])->int:
+    "Inserts the rows whose keys are not there yet; how many."
+    if not rows: return 0
+    dialect = sqlite if connection.dialect.name == 'sqlite' else postgresql
+    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
 
 # %% ../../nbs/services/00_store.ipynb #bb8c4aba
 def count(connection:Connection, name:str, at:datetime, by:int=1)->None:
