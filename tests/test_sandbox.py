@@ -596,8 +596,9 @@ def test_stops_at_once_with_a_page_and_a_poll_open():
     with served(create_app(':memory:', CAST)) as base:
         poll = threading.Thread(target=httpx.get, kwargs={'timeout': 40}, args=(
             f'{base}/bot{COLLECTOR}:x/getUpdates?timeout=30',))
+        epoch = ask(base, 'state')['epoch']
         page = threading.Thread(target=httpx.get, kwargs={'timeout': 40}, args=(
-            f'{base}/sandbox/events?epoch=0',))
+            f'{base}/sandbox/events?epoch={epoch}',))
         for waiting in (poll, page):
             waiting.start()
         asyncio.run(waits(base, pages=1))

@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'Call', 'method', 'answer', 'number', 'structure', 'target', 'get_me', 'caption', 'keyboard', 'post',
-           'send_message', 'media', 'send_file', 'send_media_group', 'get_file', 'change', 'without',
+           'send_message', 'media', 'send_file', 'send_media_group', 'get_file', 'rewrite', 'without',
            'edit_message_text', 'edit_message_caption', 'edit_message_reply_markup', 'edit_message_media',
            'delete_message', 'answer_callback_query', 'get_chat', 'membership', 'get_chat_member',
            'get_chat_administrators', 'set_my_commands', 'get_my_commands', 'set_webhook', 'delete_webhook',
-           'forget_pending', 'get_webhook_info']
+           'get_webhook_info']
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #5f6498c8
+# %% ../../nbs/bots/08_sandbox_api.ipynb #dc7b81d0
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from mytech.bots.sandbox import (
@@ -22,15 +22,18 @@ from mytech.bots.sandbox import (
     Sandbox,
     change_setting,
     chat,
-    find_message,
-    new_message,
     next_value,
     room_of,
-    save_message,
     setting,
     user,
 )
-from .sandbox_markup import formatted, text_part
+from mytech.bots.sandbox_messages import (
+    find_message,
+    formatted,
+    new_message,
+    save_message,
+    text_part,
+)
 from .sandbox_people import attachment, read_file
 
 # %% ../../nbs/bots/08_sandbox_api.ipynb #0b3fa152
@@ -212,8 +215,8 @@ def get_file(call):
     return {'file_id': file_id, 'file_unique_id': unique, 'file_size': len(content),
             'file_path': f"files/{file_id}{PurePath(name).suffix}"}
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #1b11cfa4
-def change(
+# %% ../../nbs/bots/08_sandbox_api.ipynb #f45f485b
+def rewrite(
     call:Call,
     change:Callable,  # message without its keyboard -> message
 )->dict:              # Message
@@ -239,33 +242,33 @@ def without(
     "The message without some of its parts."
     return {k: v for k, v in message.items() if k not in names}
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #6240a3b4
+# %% ../../nbs/bots/08_sandbox_api.ipynb #9b749a53
 @method
 def edit_message_text(call):
     "Another text; the keyboard goes unless it is given again."
     content = caption(call, call.params, 'text', 4096)
     if not content:
         raise ApiError(400, "Bad Request: message text is empty")
-    return change(call, lambda m: without(m, 'text', 'entities') | content)
+    return rewrite(call, lambda m: without(m, 'text', 'entities') | content)
 
 @method
 def edit_message_caption(call):
     "Another caption, or none."
     content = caption(call, call.params)
-    return change(call, lambda m: without(m, 'caption', 'caption_entities') | content)
+    return rewrite(call, lambda m: without(m, 'caption', 'caption_entities') | content)
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #9ee5bcef
+# %% ../../nbs/bots/08_sandbox_api.ipynb #c072b377
 @method
 def edit_message_reply_markup(call):
     "Another inline keyboard, or none."
-    return change(call, lambda m: m)
+    return rewrite(call, lambda m: m)
 
 @method
 def edit_message_media(call):
     "Another file in the same message."
     item = structure(call, 'media', {})
     content = media(call, item.get('media', ''), item.get('type', '')) | caption(call, item)
-    return change(call, lambda m: without(
+    return rewrite(call, lambda m: without(
         m, 'photo', 'document', 'video', 'audio', 'caption', 'caption_entities') | content)
 
 # %% ../../nbs/bots/08_sandbox_api.ipynb #6787b4b6
@@ -343,34 +346,26 @@ def get_my_commands(call):
     "The commands set before."
     return setting(call.box, call.bot_id, 'commands', [])
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #f4f750ef
+# %% ../../nbs/bots/08_sandbox_api.ipynb #5590d4b4
 @method
 def set_webhook(call):
     "From now on updates are posted to an address; an empty one goes back to polling."
     url = str(call.params.get('url') or '')
     change_setting(call.box, call.bot_id, 'webhook', {
         'url': url, 'secret': str(call.params.get('secret_token') or '')})
-    forget_pending(call)
+    if str(call.params.get('drop_pending_updates')).lower() == 'true':
+        call.box.db.execute("delete from queue where bot_id = ?", (call.bot_id,))
     if (wanted := structure(call, 'allowed_updates')) is not None:
         change_setting(call.box, call.bot_id, 'allowed_updates', wanted)
     for callback in list(call.box.on_update):
         callback(call.bot_id)
     return True
 
-# %% ../../nbs/bots/08_sandbox_api.ipynb #072b77cf
+# %% ../../nbs/bots/08_sandbox_api.ipynb #b728dd79
 @method
 def delete_webhook(call):
     "Back to polling."
-    change_setting(call.box, call.bot_id, 'webhook', {'url': '', 'secret': ''})
-    forget_pending(call)
-    return True
-
-def forget_pending(
-    call:Call,
-):
-    "Empties the queue when the bot asks for that."
-    if str(call.params.get('drop_pending_updates')).lower() == 'true':
-        call.box.db.execute("delete from queue where bot_id = ?", (call.bot_id,))
+    return set_webhook(replace(call, params=call.params | {'url': ''}))
 
 @method
 def get_webhook_info(call):

@@ -304,7 +304,7 @@ async def do(
     with call.box.db:
         return result(answer(call, method))
 
-# %% ../../nbs/bots/09_sandbox_http.ipynb #87168bce
+# %% ../../nbs/bots/09_sandbox_http.ipynb #70780c04
 async def file_endpoint(
     server:Server,
     request:Request,  # with `token` and `path` in its path
@@ -313,7 +313,7 @@ async def file_endpoint(
     try:
         bot_of(server.box, request.path_params['token'])
         file_id = request.path_params['path'].rpartition('/')[2].partition('.')[0]
-        _, mime, content = read_file(server.box, file_id)
-        return Response(content, media_type=mime)
+        return Response(read_file(server.box, file_id)[2],
+                        media_type='application/octet-stream')
     except ApiError as error:
         return refusal(error)

@@ -6,7 +6,7 @@
 __all__ = ['CONTENT', 'keep_file', 'photo_sizes', 'attachment', 'read_file', 'announce', 'say', 'edit', 'forward', 'migrate',
            'press', 'say_album', 'remember']
 
-# %% ../../nbs/bots/07_sandbox_people.ipynb #83b142a7
+# %% ../../nbs/bots/07_sandbox_people.ipynb #57019b01
 import time
 from io import BytesIO
 from secrets import token_urlsafe
@@ -20,14 +20,11 @@ from mytech.bots.sandbox import (
     change_chat,
     chat,
     enqueue,
-    find_message,
-    new_message,
     next_value,
     raise_counter,
-    save_message,
     user,
 )
-from .sandbox_markup import text_part
+from .sandbox_messages import find_message, new_message, save_message, text_part
 
 # %% ../../nbs/bots/07_sandbox_people.ipynb #4c17f3ea
 def keep_file(

@@ -7,7 +7,7 @@ __all__ = ['ACTIONS', 'LOOPBACK', 'SAFE', 'action', 'whole', 'need', 'send', 'ed
            'inject', 'faults', 'overview', 'something_new', 'events', 'pressed', 'allowed', 'Guard', 'people_routes',
            'page_routes', 'create_app', 'SandboxServer']
 
-# %% ../../nbs/bots/10_sandbox_web.ipynb #92414aec
+# %% ../../nbs/bots/10_sandbox_web.ipynb #7b9d0fb3
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from . import sandbox
+from . import sandbox, sandbox_messages
 from . import sandbox_people as people
 from .sandbox import ApiError, Sandbox
 from mytech.bots.sandbox_http import (
@@ -150,7 +150,7 @@ async def something_new(
     finally:
         server.watchers.discard(watcher)
 
-# %% ../../nbs/bots/10_sandbox_web.ipynb #1a92fadf
+# %% ../../nbs/bots/10_sandbox_web.ipynb #66e9f1e4
 async def events(
     server:Server,
     since:int,  # revision
@@ -161,7 +161,7 @@ async def events(
         if sandbox.value_of(server.box, 'epoch') != epoch:
             yield 'event: reset\ndata: {}\n\n'
             return
-        if found := sandbox.changes(server.box, since):
+        if found := sandbox_messages.changes(server.box, since):
             since = found[-1]['revision']
             yield f'id: {since}\nevent: change\ndata: {json.dumps(found)}\n\n'
         else:
@@ -243,7 +243,7 @@ def people_routes(
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return refusal(ApiError(400, f"Bad Request: {error!r}"))
 
-# %% ../../nbs/bots/10_sandbox_web.ipynb #b80c582e
+# %% ../../nbs/bots/10_sandbox_web.ipynb #0cafcb00
 def page_routes(
     app:FastAPI,
     server:Server,
@@ -255,7 +255,7 @@ def page_routes(
 
     @app.get('/sandbox/messages')
     async def messages(since:int=0, limit:int=500):
-        return result(sandbox.changes(server.box, since, limit))
+        return result(sandbox_messages.changes(server.box, since, limit))
 
     @app.get('/sandbox/events')
     async def stream(request:Request, epoch:int, since:int=0):
