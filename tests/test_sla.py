@@ -68,9 +68,9 @@ CHANGES = [('Europe/Berlin', '2026-03-29'), ('Europe/Berlin', '2026-10-25'),
 @pytest.mark.parametrize('pauses', ['00:00-06:00,13:00-14:00', '01:30-02:30', '02:00-03:00', '02:30-02:45', '01:15-01:45'])
 def test_against_a_ticking_clock_on_the_days_of_change(zone, day, pauses):
     dice, zone, pauses = random.Random(f'{zone}{day}{pauses}'), ZoneInfo(zone), read_pauses(pauses)
-    for _ in range(3):
+    for _ in range(2):
         start = local(f'{day} 00:00', zone).astimezone(timezone.utc) + timedelta(seconds=dice.randrange(-3600, 3 * 3600))
-        end = start + timedelta(seconds=dice.randrange(6 * 3600))
+        end = start + timedelta(seconds=dice.randrange(4 * 3600))
         assert active_seconds(start, end, pauses, zone) == ticking(start, end, pauses, zone), (start, end)
 
 
@@ -80,7 +80,7 @@ def test_against_a_ticking_clock_at_random():
         marks = [time(h, m) for h, m in sorted((dice.randrange(24), dice.randrange(60)) for _ in range(6))]
         pauses = tuple(sorted((a, b) for a, b in (dice.sample(marks, 2) for _ in range(4)) if a < b))
         start = local('2026-11-20 00:00') + timedelta(seconds=dice.randrange(86400))
-        end = start + timedelta(seconds=dice.randrange(40_000))
+        end = start + timedelta(seconds=dice.randrange(20_000))
         assert active_seconds(start, end, pauses, JAKARTA) == ticking(start, end, pauses, JAKARTA)
 
 

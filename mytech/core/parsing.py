@@ -42,7 +42,7 @@ def _says_only_oncek(solving:str)->bool:
     words = re.findall(r'\w+', _oncek.sub(' ', solving).lower())
     return set(words) <= _courtesy | {'sudah', 'sdh', 'udh'}
 
-# %% ../../nbs/core/02_parsing.ipynb #a20d168f
+# %% ../../nbs/core/02_parsing.ipynb #f0119c7c
 def parse_ops_reply(
     text:str,                # as written
     app_codes:Iterable[str], # those that are configured
@@ -51,7 +51,7 @@ def parse_ops_reply(
     text = clean(text)
     signed = list(_signature(app_codes).finditer(text))
     if signed:
-        solving, code, initials = text[:signed[-1].start()].strip(' ,\n'), *signed[-1].groups()
+        solving, code, initials = text[:signed[-1].start()].strip(' ,\n\t\xa0'), *signed[-1].groups()
         if _says_only_oncek(solving): return OpsReply(True, '', code.upper(), initials.lower())
         if solving: return OpsReply(False, solving, code.upper(), initials.lower())
     return OpsReply(True) if _oncek.search(text) else None
