@@ -38,22 +38,23 @@ run: .venv/run  ## start everything on this machine; Ctrl-C stops it
 retrain: .venv/run  ## train on all confirmed labels, through the pipeline notebook
 	@$(BIN)/mytech retrain
 
-test: .venv/test check  ## everything that CI checks
-	$(BIN)/python -m pytest -q tests
+test: check  ## everything that CI checks
+	$(BIN)/nbdev_test --n_workers 2 --do_print
+	$(BIN)/python -m pytest tests
 
-check: .venv/test  ## exports in sync, style, notebooks
-	$(BIN)/python tests/check_sync.py
-	$(BIN)/ruff check --quiet mytech tests
-	$(BIN)/nbdev_test --n_workers 2
+check: .venv/test  ## what takes seconds: exports in sync, house style, lint
+	$(BIN)/ruff check mytech tests
+	$(BIN)/python -m pytest -q tests/test_notebooks.py
 
 bench: .venv/test  ## figures that take time: load, crash and classifier, in full
-	$(BIN)/python -m pytest -q tests --bench
+	$(BIN)/python -m pytest tests --bench -m bench
 
 readme: .venv/test  ## README.md from nbs/index.ipynb
-	$(BIN)/python tests/make_readme.py
+	$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README.md \
+	  --RegexRemovePreprocessor.patterns='#\| (hide|default_exp)' nbs/index.ipynb
 
 lock:  ## resolve requirements.lock anew (needs uv)
-	$(PYTHON) setup.py --quiet requirements | $(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header - --output-file requirements.lock
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate --no-header setup.py --output-file requirements.lock
 
 clean:  ## forget the environment; data in artifacts/ stay
 	rm -rf .venv build *.egg-info

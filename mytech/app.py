@@ -71,7 +71,7 @@ def chosen(only:str, settings:Settings)->set[str]:
         raise SettingsError(f"--only {', '.join(sorted(unknown))}: no such part. Expected: {', '.join(PARTS)}.")
     return names
 
-# %% ../nbs/99_app.ipynb #fd58487b
+# %% ../nbs/99_app.ipynb #91f04478
 hints = '''
   Try first, on the chat page:
   1  You are Budi Santoso, in Teknisi Jaksel. Write: tdk bisa login mytech min, muter terus
@@ -96,7 +96,7 @@ def run_command(
         port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else settings.sandbox_port
         settings = wiring.with_sandbox(settings, port)
     house = wiring.open_house(settings)
-    if 'sandbox' in parts: bootstrap(house, progress)
+    if {'sandbox', 'collector'} <= parts: bootstrap(house, progress)
     tell = partial(print, flush=True)
     asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell('MyTech is ready.' + hints * ('sandbox' in parts))))
 

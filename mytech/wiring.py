@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_house', 'desk_opener', 'speak',
-           'catch_up', 'tidy', 'keep_house', 'greet', 'collect', 'listen', 'Server', 'serve', 'api_keys', 'coroutines',
-           'run']
+           'catch_up', 'tidy', 'keep_house', 'greet', 'collect', 'listen', 'ApiServer', 'ChatServer', 'server_of',
+           'serve', 'api_keys', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #3ef753d5
+# %% ../nbs/97_wiring.ipynb #c692e4a0
 import asyncio
 import logging
 import signal
@@ -27,7 +27,7 @@ from .bots.collector import Desk, finish, take
 from .bots.demo import load_cast
 from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled, handle_pending, poll,
                                send_message, work)
-from .bots.sandbox_web import create_app
+from .bots.sandbox_web import SandboxServer, create_app
 from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
@@ -167,22 +167,28 @@ def listen(host:str, port:int, setting:str)->socket.socket:
                             'Expected: a free port; is MyTech running already?') from None
     return bound
 
-# %% ../nbs/97_wiring.ipynb #656b6896
-class Server(uvicorn.Server):
+# %% ../nbs/97_wiring.ipynb #9ccb630e
+class ApiServer(uvicorn.Server):
     "A server that leaves signals to whoever runs it."
     def capture_signals(self): return nullcontext()
 
-async def serve(app, bound:socket.socket, ready:Callable[[], None])->None:
-    "Serves until cancelled, then lets open requests end within a second."
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan='off',
-                                   timeout_graceful_shutdown=1))
+class ChatServer(SandboxServer):
+    "The same for the sandbox, whose polls end when it stops."
+    def capture_signals(self): return nullcontext()
+
+def server_of(kind:type[uvicorn.Server], app)->uvicorn.Server:
+    "A server of this kind that is not started yet."
+    return kind(uvicorn.Config(app, log_config=None, access_log=False, lifespan='off', timeout_graceful_shutdown=2))
+
+# %% ../nbs/97_wiring.ipynb #7d391a79
+async def serve(server:uvicorn.Server, bound:socket.socket, ready:Callable[[], None])->None:
+    "Serves until cancelled, then lets open requests end."
     serving = asyncio.create_task(server.serve([bound]))
     try:
         while not server.started and not serving.done(): await asyncio.sleep(0.02)
         ready()
         await asyncio.shield(serving)
     finally:
-        logging.getLogger('uvicorn.error').setLevel(logging.CRITICAL) # open polls are cut on purpose
         server.should_exit = True
         await asyncio.wait([serving], timeout=3)
 
@@ -195,7 +201,7 @@ def api_keys(settings:Settings)->str:
     if not keys: raise SettingsError('API_KEYS: not set. Expected: key:scopes pairs, as in s3cret:read+write.')
     return keys
 
-# %% ../nbs/97_wiring.ipynb #aa6c483a
+# %% ../nbs/97_wiring.ipynb #f3c3b4b5
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -206,11 +212,14 @@ def coroutines(
     def address(part:str)->str: return 'http://{}:{}'.format(*sockets[part].getsockname()[:2])
     made = {}
     if 'sandbox' in parts:
+        house.settings.artifacts.mkdir(parents=True, exist_ok=True)
         app = create_app(house.settings.artifacts/'sandbox.db', load_cast(), first_message_id=100_001)
-        made['sandbox'] = serve(app, sockets['sandbox'], lambda: ready('sandbox', f"chat page  {address('sandbox')}/"))
+        made['sandbox'] = serve(server_of(ChatServer, app), sockets['sandbox'],
+                                lambda: ready('sandbox', f"chat page  {address('sandbox')}/"))
     if 'api' in parts:
         api = create_api(house.predict, api_keys(house.settings))
-        made['api'] = serve(api, sockets['api'], lambda: ready('api', f"API        {address('api')}/health"))
+        made['api'] = serve(server_of(ApiServer, api), sockets['api'],
+                            lambda: ready('api', f"API        {address('api')}/health"))
     if 'collector' in parts: made['collector'] = collect(house, lambda text: ready('collector', text))
     return made
 
