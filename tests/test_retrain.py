@@ -1,4 +1,5 @@
 """Retraining: the real pipeline end to end, and what happens when a run is cut, refused or broken."""
+import hashlib
 import json
 import os
 import signal
@@ -12,10 +13,13 @@ import nbformat
 import pandas as pd
 import pytest
 
+from mytech.bots.demo import labelled
+from mytech.ml.classifier import SymptomClassifier
 from mytech.ops import retrain as ops
-from mytech.ops.retrain import RetrainError, TrainingFailed, gate, retrain, run_training, runs
-from mytech.ops.training import split, told
+from mytech.ops.retrain import RetrainError, TrainingFailed, gate, retrain, run_training, runs, told
+from mytech.ops.training import split
 from mytech.services import registry
+from mytech.services.registry import LiveModel
 
 WRITE = '''
 from pathlib import Path; import json, os, sys
@@ -202,3 +206,65 @@ def test_lots_ignore_order_spacing_and_newcomers():
 def test_a_half_written_line_of_progress_waits_for_its_end(tmp_path):
     (tmp_path / 'progress.jsonl').write_text('{"phase": "fit", "percent": 10}\n{"phase": "f')
     assert told(tmp_path) == [('fit', 10)]
+
+
+@pytest.fixture(scope='module')
+def reviewed(tmp_path_factory):
+    "A small file of reviewed tickets, with personal data planted and one class of one ticket."
+    path = tmp_path_factory.mktemp('data') / 'reviewed.csv'
+    rows = pd.DataFrame(labelled(400, 1), columns=['text', 'solving', 'label'])
+    rows['at'] = pd.date_range('2026-08-01T08:00', periods=400, freq='3h', tz='Asia/Jakarta')
+    rows['text'] = '081234567890 budi@contoh.id nik 3174012345678901 ' + rows['text']
+    rows.loc[0, 'label'] = 'KELAS TUNGGAL'
+    rows.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope='module')
+def real(reviewed, tmp_path_factory):
+    "The real pipeline twice: the first candidate becomes the current model of the second."
+    artifacts, steps = tmp_path_factory.mktemp('artifacts'), []
+    first = retrain(reviewed, artifacts, on_progress=lambda *step: steps.append(step))
+    second = retrain(reviewed, artifacts, parameters={'seed': 7}, on_progress=lambda *_: None)
+    return artifacts, steps, first, second
+
+
+def test_the_real_pipeline_trains_registers_and_promotes(real):
+    artifacts, steps, first, second = real
+    assert first.verdict.passed
+    assert (first.version.number, first.version.metrics['current']) == (1, None)
+    assert second.version.metrics['current']['version'] == 1
+    assert first.version.metrics['n_test'] == 80
+    live = LiveModel(artifacts / 'models', SymptomClassifier.load)
+    number, model = live.current()
+    assert number == (2 if second.verdict.passed else 1)
+    assert model.predict('moban reset otp').label in model.labels
+    percents = [percent for _, percent in steps]
+    assert percents == sorted(percents)
+    assert (percents[0], percents[-1]) == (0, 100)
+
+
+def test_a_run_can_be_explained_later(real, reviewed):
+    artifacts, _, first, second = real
+    assert runs(artifacts) == [first.run, second.run]
+    assert first.run.data_sha256 == hashlib.sha256(reviewed.read_bytes()).hexdigest()
+    assert second.run.parameters['seed'] == 7
+    assert first.run.started < first.run.ended < second.run.started
+    executed = nbformat.read(artifacts / 'runs' / first.run.id / 'training.ipynb', 4)
+    pictures = [o for c in executed.cells for o in c.get('outputs', []) if 'image/png' in o.get('data', {})]
+    assert len(pictures) == 4
+
+
+def test_no_artifact_of_a_run_holds_personal_data(real):
+    artifacts, *_ = real
+    for path in artifacts.rglob('*'):
+        if path.is_file():
+            data = path.read_bytes()
+            for planted in (b'081234567890', b'budi@contoh.id', b'3174012345678901'):
+                assert planted not in data, path
+
+
+def test_a_column_that_lacks_is_a_failed_run_that_names_it(tmp_path):
+    (tmp_path / 'logs.csv').write_text('tech_raw_text,symtomps\nmoban,Login\n')
+    with pytest.raises(TrainingFailed, match=r'in “Data”, .*logs\.csv has no column text, label'):
+        retrain(tmp_path / 'logs.csv', tmp_path)
