@@ -1,5 +1,6 @@
 "`kill -9` at random moments under load: every ticket is there, once, with its answer."
 import multiprocessing
+import os
 import random
 import threading
 import time
@@ -14,6 +15,7 @@ def killed_under_load(folder, kills, rate=200):
     "How many conversations were held while collectors were killed, and what the store has of them."
     port, database = free_port(), f'sqlite:///{folder}/mytech.db'
     processes = multiprocessing.get_context('forkserver')
+    os.environ['PYTHONPATH'] = os.path.dirname(__file__) # where the server finds what to import
     processes.set_forkserver_preload(['collector_process'])
     chance, done, held = random.Random(7), threading.Event(), []
 
@@ -26,8 +28,11 @@ def killed_under_load(folder, kills, rate=200):
             box.inject([update for n in held[number:] for update in conversation(n, time.time())])
 
     def collector():
-        process = processes.Process(target=collector_process.main, args=(database, f'http://127.0.0.1:{port}'), daemon=True)
+        ready = processes.Event()
+        process = processes.Process(target=collector_process.main, daemon=True,
+                                    args=(database, f'http://127.0.0.1:{port}', ready))
         process.start()
+        assert ready.wait(30)
         return process
 
     def updates(which):
@@ -41,7 +46,7 @@ def killed_under_load(folder, kills, rate=200):
             {'kind': 'duplicate', 'method': 'getUpdates', 'times': kills // 2}]})
         for _ in range(kills):
             process = collector()
-            time.sleep(chance.uniform(0.1, 0.7))
+            time.sleep(chance.uniform(0, 0.5))
             process.kill()
             process.join()
         done.set()

@@ -249,7 +249,7 @@ def rollback(models:Path)->int:
         _point(models, ledger, trail[-2])
     return trail[-2]
 
-# %% ../../nbs/services/03_registry.ipynb #e9651b02
+# %% ../../nbs/services/03_registry.ipynb #ccd9e1bf
 class LiveModel:
     "The current model, swapped between two predictions when the pointer moves."
     def __init__(self,
@@ -281,7 +281,8 @@ class LiveModel:
             try: self._served = _serve(self._models, self._load, self._fixed, self._served)
             except (RegistryError, OSError) as error: problem = str(error)
             else: problem = None
-            if problem and problem != self.problem: _log.error('model not loaded: %s', problem)
+            level = logging.ERROR if self._seen else logging.INFO # an empty registry is no fault
+            if problem and problem != self.problem: _log.log(level, 'model not loaded: %s', problem)
             self.problem = problem
             return problem
 
