@@ -290,7 +290,7 @@ def album(caption_on: int, **more) -> list[dict]:
             for n in range(3)]
 
 
-@pytest.mark.parametrize('order', permutations(range(3)))
+@pytest.mark.parametrize('order', list(permutations(range(3))))
 @pytest.mark.parametrize('caption_on', range(3))
 def test_an_album_is_one_ticket(group, caption_on, order):
     parts = album(caption_on)

@@ -7,7 +7,7 @@ __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'prediction
            'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'insert_new', 'count',
            'counted']
 
-# %% ../../nbs/services/00_store.ipynb #50c438c3
+# %% ../../nbs/services/00_store.ipynb #7f5f697a
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Flo
                         create_engine, event, false, func, select)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
 # %% ../../nbs/services/00_store.ipynb #8f462990
@@ -192,12 +193,15 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #affd3279
+# %% ../../nbs/services/00_store.ipynb #a517ca5f
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
     "Opens, creates and migrates. Raises `StoreError` without repeating a password."
-    url = make_url(database_url)
+    try: url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        raise StoreError("DATABASE_URL cannot be read. Expected: sqlite:///FILE or "
+                         "postgresql://USER:PASSWORD@HOST/NAME.") from None
     try:
         store = Store(connect_database(url))
         migrate(store)
