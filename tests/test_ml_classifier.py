@@ -126,7 +126,7 @@ def test_too_few_symptoms(texts, labels):
 
 
 def test_too_few_texts():
-    with pytest.raises(ValueError, match="at least 10 tickets with different texts, got 2"):
+    with pytest.raises(ValueError, match="10 different texts or more, got 2"):
         fit_classifier(["lupa password", "foto gagal"] * 20, None, ["A", "B"] * 20)
 
 

@@ -43,7 +43,7 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #8fbc095e
+# %% ../../nbs/ml/04_classifier.ipynb #c04defac
 BLOCK = 8192 # lines scored at a time
 
 
@@ -69,8 +69,10 @@ class SymptomClassifier:
                       num_threads:int=1)->np.ndarray:
         "Probabilities (n, n_classes) in the order of `labels`."
         lines = list(map(preprocess, texts, solvings or [""] * len(texts)))
-        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *(
-            _probabilities(self, lines[i:i + BLOCK], num_threads) for i in range(0, len(lines), BLOCK))])
+        p = np.empty((len(lines), len(self.labels)), np.float32)
+        for at in range(0, len(lines), BLOCK):
+            p[at:at + BLOCK] = _probabilities(self, lines[at:at + BLOCK], num_threads)
+        return p
 
     @classmethod
     def fit(cls, *args, **kwargs)->"SymptomClassifier":
@@ -100,17 +102,19 @@ def _probabilities(model, lines, num_threads):
     scores = _opinions(model.booster, stacked, opinions, num_threads)
     return pool(scores, model.weights).astype(np.float32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #092e3c42
+# %% ../../nbs/ml/04_classifier.ipynb #9ea797fa
 BOOSTER = {
-    "objective": "multiclass", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 20,
+    "objective": "multiclass", "num_leaves": 15, "min_data_in_leaf": 20,
     "lambda_l2": 5.0, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
     "max_bin": 63, "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }
-TREES = 100
+TREES = 1200 # of all classes together
 
 
 def _fit_booster(stacked, y, n_classes, seed):
-    return lgb.train(BOOSTER | {"num_class": n_classes, "seed": seed}, lgb.Dataset(stacked, y), TREES)
+    rounds = min(max(TREES // n_classes, 20), 150)
+    own = {"num_class": n_classes, "learning_rate": 10 / (rounds + 20), "seed": seed}
+    return lgb.train(BOOSTER | own, lgb.Dataset(stacked, y), rounds)
 
 
 def _boosted_out_of_fold(stacked, opinions, y, fold_of, seed, num_threads):
@@ -127,7 +131,7 @@ def _boosted_out_of_fold(stacked, opinions, y, fold_of, seed, num_threads):
         list(workers.map(one, np.unique(fold_of)))
     return scores
 
-# %% ../../nbs/ml/04_classifier.ipynb #5cd760bb
+# %% ../../nbs/ml/04_classifier.ipynb #ea007f3b
 def _fits(features, seed):
     "The linear learners, each as `(rows, y, n_classes) -> Linear`."
     bag = partial(fit_bag, n_words=features.n_words, seed=seed)
@@ -151,7 +155,7 @@ def _folds(lines, y, n_folds, seed):
         if number.setdefault(line, len(first)) == len(first):
             first.append(i)
     if len(first) < 2 * n_folds:
-        raise ValueError(f"need at least {2 * n_folds} tickets with different texts, got {len(first)}")
+        raise ValueError(f"need {2 * n_folds} different texts or more, got {len(first)}")
     return assign_folds(y[first], n_folds, seed)[[number[line] for line in lines]]
 
 
@@ -161,7 +165,7 @@ def _classes(labels):
         raise ValueError(f"need tickets of at least two symptoms, got {len(y)} of {names.tolist()}")
     return tuple(map(str, names)), y.astype(np.int32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #5e0fd5a4
+# %% ../../nbs/ml/04_classifier.ipynb #0e59bc4b
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -194,7 +198,7 @@ def fit_classifier(
     weights = fit_pool(scores, y)
     tell("done", 1.0)
     honest = OutOfFold(y, pool(scores, weights).astype(np.float32))
-    about = {"tickets": len(labels), "lines": len(lines), "seed": seed, "trees": TREES,
+    about = {"tickets": len(labels), "lines": len(lines), "seed": seed,
              "rows": dict(zip(names, np.bincount(y[:len(labels)]).tolist()))}
     return SymptomClassifier(
         names, features, topics, tuple(learners), booster, weights, honest, about)
@@ -225,7 +229,7 @@ def save_classifier(model:SymptomClassifier, folder:str|Path)->None:
     sums = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in _FILES}}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
 
-# %% ../../nbs/ml/04_classifier.ipynb #42dd0aa2
+# %% ../../nbs/ml/04_classifier.ipynb #856186f8
 def _verify(folder):
     "Every file is there and is what was written, by a version that wrote as this one reads."
     advice = "restore the folder from a backup, roll back to another version, or train again"
@@ -238,13 +242,13 @@ def _verify(folder):
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"model folder {folder}: checksums.json is damaged; {advice}") from error
     if found != FORMAT:
-        raise ModelError(f"model folder {folder}: checksums.json names format {found!r}, this version "
-                         f"reads {FORMAT}; train again, or install the version that wrote it")
+        raise ModelError(f"model folder {folder}: checksums.json names format {found!r}, not "
+                         f"{FORMAT}; train again, or install the version that wrote it")
     for name in _FILES:
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #94f60a13
+# %% ../../nbs/ml/04_classifier.ipynb #6c2e3c38
 def load_classifier(folder:str|Path)->SymptomClassifier:
     "Read what `save_classifier` wrote. Raises `ModelError` when anything is missing or changed."
     folder = Path(folder)
@@ -262,5 +266,5 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
         booster = lgb.Booster(model_file=folder / "booster.txt")
     except (OSError, ValueError, KeyError, BadZipFile, lgb.basic.LightGBMError) as error:
         raise ModelError(f"model folder {folder}: {error}; train again") from error
-    return SymptomClassifier(
-        tuple(about["labels"]), features, topics, learners, booster, weights, honest, about["about"])
+    return SymptomClassifier(tuple(about["labels"]), features, topics, learners, booster,
+                             weights, honest, about["about"])

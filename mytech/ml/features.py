@@ -188,7 +188,7 @@ class Topics:
         "Rows as (n, n_topics) float32."
         return multiply(rows.indptr, rows.indices, rows.data, self._place_of, self.components)
 
-# %% ../../nbs/ml/01_features.ipynb #a4d3723c
+# %% ../../nbs/ml/01_features.ipynb #b22722c5
 def fit_topics(
     rows:csr_matrix,    # training rows
     n_topics:int=100,
@@ -203,5 +203,9 @@ def fit_topics(
     start = np.random.default_rng(seed).standard_normal((len(used), width), dtype=np.float32)
     sample = np.linalg.qr(part @ start)[0]
     sample = np.linalg.qr(part @ (turned @ sample))[0]
-    directions = np.linalg.svd((turned @ sample).T, full_matrices=False)[2]
-    return Topics(used, np.ascontiguousarray(directions[:n_topics].T), rows.shape[1])
+    seen = turned @ sample
+    squares, turns = np.linalg.eigh(seen.T.astype(float) @ seen)
+    strongest = np.arange(width)[::-1][:n_topics]
+    scale = 1 / np.sqrt(np.maximum(squares[strongest], 1e-9))
+    components = seen @ (turns[:, strongest] * scale).astype(np.float32)
+    return Topics(used, components, rows.shape[1])

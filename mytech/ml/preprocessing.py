@@ -50,13 +50,13 @@ def _without_identities(text:str)->str:
     text = _NIK.sub(" nik ", text)
     return _LABOR.sub(lambda m: f"{m[1]}{m[2]}" if m[1] else m[3], text)
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #3392c10c
+# %% ../../nbs/ml/00_preprocessing.ipynb #1d9ffa91
 IT_TERMS = frozenset(
     "2fa alista apk app apps ba bai bima bot cs devid email evidence force gps hp http ibooster id "
     "imei inet ip ios lan link lock login logout mfa mis mit modem mystaff mytech nik nte odc odp "
     "olt ont onu otp pass password port pppoe pw pwd qc ram reset sc server sim sn splitter ssid "
-    "sto tiket ticket token totp update user ut valins validate version vlan voip wa web wifi witel "
-    "wo zte".split())
+    "sto tiket ticket token totp update user ut valins validate version vlan voip wa web wifi "
+    "witel wo zte".split())
 
 _SHORT_FORMS = {
     "mohon bantuan": "moban mobantu mban mhnbantuan",
