@@ -7,11 +7,12 @@ __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'wa
            'on_command', 'ticket_of_answer', 'signer', 'on_answer', 'record', 'on_edit', 'on_edited_request',
            'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'finish']
 
-# %% ../../nbs/bots/01_collector.ipynb #3ce87314
+# %% ../../nbs/bots/01_collector.ipynb #d0ca71af
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from operator import index
 
 from sqlalchemy import Row
 from sqlalchemy.engine import Connection
@@ -40,7 +41,7 @@ def media_of(raw:dict)->tuple[str,str]:
     largest = found[-1] if isinstance(found, list) else found
     return _media_names.get(kind, kind), largest.get('file_id', '')
 
-# %% ../../nbs/bots/01_collector.ipynb #6b70ec04
+# %% ../../nbs/bots/01_collector.ipynb #f32028e3
 _anonymous = {1087968824, 136817688}
 
 def _moment(seconds:int|None)->datetime|None:
@@ -50,10 +51,11 @@ def read_message(raw:dict)->Message:
     "A Bot API message. Raises `KeyError` or `TypeError` when it is none."
     chat, sender, (media_type, file_id) = raw['chat'], raw.get('from') or {}, media_of(raw)
     to, anonymous = raw.get('reply_to_message'), sender.get('id') in _anonymous
-    topic = raw.get('message_thread_id') if raw.get('is_topic_message') else None
+    topic = index(raw['message_thread_id']) if raw.get('is_topic_message') else None
     if to and to['message_id'] == topic: to = None
     return Message(
-        chat['id'], raw['message_id'], 0 if anonymous else sender.get('id', 0), _moment(raw['date']),
+        index(chat['id']), index(raw['message_id']), 0 if anonymous else index(sender.get('id', 0)),
+        _moment(raw['date']),
         valid(raw.get('text') or raw.get('caption')),
         valid(chat.get('title') or chat.get('username') or str(chat['id'])),
         valid(' '.join(filter(None, (sender.get('first_name'), sender.get('last_name'))))),
@@ -237,14 +239,14 @@ def on_move(desk:Desk, old:int, new:int)->None:
     migrate_chat(desk.connection, old, new)
     desk.chats.clear()
 
-# %% ../../nbs/bots/01_collector.ipynb #3eb782a5
+# %% ../../nbs/bots/01_collector.ipynb #9887a1a8
 def take(desk:Desk, update:dict)->None:
     "Applies one update of the Bot API."
     raw = update.get('message') or update.get('edited_message')
     if raw is None: return desk.count('other_update')
     message = read_message(raw)
-    if 'migrate_to_chat_id' in raw: return on_move(desk, message.chat_id, raw['migrate_to_chat_id'])
-    if 'migrate_from_chat_id' in raw: return on_move(desk, raw['migrate_from_chat_id'], message.chat_id)
+    if to := raw.get('migrate_to_chat_id'): return on_move(desk, message.chat_id, index(to))
+    if old := raw.get('migrate_from_chat_id'): return on_move(desk, index(old), message.chat_id)
     if message.from_bot: return
     if kind_of(message.text[:100]) is Kind.COMMAND: return on_command(desk, message)
     if not watches(desk, message): return

@@ -173,7 +173,7 @@ def _patience(error:Exception, failures:int)->float:
         return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
     return 10.0 if isinstance(error, Conflict) else min(0.5 * 2 ** min(failures, 6), 30.0)
 
-# %% ../../nbs/bots/00_inbox.ipynb #be50e6ca
+# %% ../../nbs/bots/00_inbox.ipynb #f16fa629
 async def work(
     round:Callable[[], int], # one batch in a thread of its own; how many it handled
     arrived:asyncio.Event,
@@ -187,10 +187,11 @@ async def work(
             handled = await asyncio.to_thread(round)
             pulse.beat()
         except Exception as error:
-            handled, pulse.problem = 0, mask(str(getattr(error, 'orig', error)) or type(error).__name__)
+            pulse.problem = mask(str(getattr(error, 'orig', error)) or type(error).__name__)
             log.warning('handling: %s; nothing is lost, trying again', pulse.problem,
                         exc_info=not isinstance(error, OperationalError))
             await asyncio.sleep(1)
+            continue
         if handled: continue
         try: await asyncio.wait_for(arrived.wait(), idle)
         except TimeoutError: pass

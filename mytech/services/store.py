@@ -178,14 +178,15 @@ def migrate(store:Store)->None:
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, 'head')
 
-# %% ../../nbs/services/00_store.ipynb #62a50761
+# %% ../../nbs/services/00_store.ipynb #63f97d2d
 def connect_database(url:URL)->Engine:
     "An engine for SQLite (a file, or `sqlite://` in memory) or for a server."
-    if url.get_backend_name() != 'sqlite': return create_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() != 'sqlite':
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     if url.database: Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     shared = {} if url.database else {'poolclass': StaticPool,
                                       'connect_args': {'check_same_thread': False}}
-    engine = create_engine(url, **shared)
+    engine = create_engine(url, hide_parameters=True, **shared)
     _prepare_sqlite(engine)
     return engine
 
