@@ -154,11 +154,11 @@ async def collect(house:House, ready:Callable[[str], None])->None:
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
 
-# %% ../nbs/97_wiring.ipynb #c2a1c475
+# %% ../nbs/97_wiring.ipynb #bf13e04f
 def listen(host:str, port:int, setting:str)->socket.socket:
     "A bound socket. Raises `SettingsError` naming the setting when the port is taken."
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try: bound.bind((host, port))
     except OSError as error:
