@@ -7,12 +7,13 @@ __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'wa
            'on_command', 'ticket_of_answer', 'signer', 'on_answer', 'record', 'on_edit', 'on_edited_request',
            'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'finish']
 
-# %% ../../nbs/bots/01_collector.ipynb #d0ca71af
+# %% ../../nbs/bots/01_collector.ipynb #5d1b8f37
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from operator import index
+from textwrap import shorten
 
 from sqlalchemy import Row
 from sqlalchemy.engine import Connection
@@ -150,13 +151,13 @@ def ticket_of_answer(desk:Desk, question:Message)->Row|None:
     if not ticket_id: desk.changed.add(ticket_id := open_ticket(desk.connection, question))
     return ticket_row(desk.connection, ticket_id)
 
-# %% ../../nbs/bots/01_collector.ipynb #9d2d087c
+# %% ../../nbs/bots/01_collector.ipynb #56833b9e
 def signer(desk:Desk, message:Message, said:OpsReply)->str|None:
     "Who signed; empty when nobody did. Unknown initials are nobody's: the bot says what it expects."
     name = solver_name(said.initials, desk.settings.solvers) if said.initials else ''
     if name is None:
-        reply(desk, message, 'unknown_initials', initials=said.initials, known=', '.join(
-            desk.settings.solvers), **_form(desk.settings))
+        known = shorten(', '.join(desk.settings.solvers), 300, placeholder=' …')
+        reply(desk, message, 'unknown_initials', initials=said.initials, known=known, **_form(desk.settings))
         desk.count('unknown_initials')
     return name
 
