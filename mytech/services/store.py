@@ -7,11 +7,12 @@ __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'prediction
            'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'insert_new', 'count',
            'counted']
 
-# %% ../../nbs/services/00_store.ipynb #7f5f697a
+# %% ../../nbs/services/00_store.ipynb #9ad7a714
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from threading import Lock
 import alembic.command
 from alembic.config import Config
 from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey, Index,
-                        Integer, MetaData, String, Table, Text, TypeDecorator, UniqueConstraint,
+                        Insert, Integer, MetaData, String, Table, Text, TypeDecorator, UniqueConstraint,
                         create_engine, event, false, func, select)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
@@ -212,12 +213,16 @@ def open_store(
         raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check that it exists, is "
                          "writable, has room on its disk, and is of no newer version.") from error
 
-# %% ../../nbs/services/00_store.ipynb #507edaa3
+# %% ../../nbs/services/00_store.ipynb #4d9ca4fe
+@cache
+def _insert_new(dialect:str, table:Table)->Insert:
+    make = sqlite if dialect == 'sqlite' else postgresql
+    return make.insert(table).on_conflict_do_nothing()
+
 def insert_new(connection:Connection, table:Table, rows:dict|list[dict])->int:
     "Inserts the rows whose keys are not there yet; how many."
     if not rows: return 0
-    dialect = sqlite if connection.dialect.name == 'sqlite' else postgresql
-    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
+    return connection.execute(_insert_new(connection.dialect.name, table), rows).rowcount
 
 # %% ../../nbs/services/00_store.ipynb #bb8c4aba
 def count(connection:Connection, name:str, at:datetime, by:int=1)->None:

@@ -105,10 +105,12 @@ def latest_ticket(
         .order_by(t.solved_at.is_(None).desc(), same_topic.desc(), t.tech_at.desc(), t.id.desc())
         .limit(1)).scalar()
 
-# %% ../../nbs/services/01_tickets.ipynb #8c9ecde9
+# %% ../../nbs/services/01_tickets.ipynb #19244bdb
+_change = tickets.update().where(tickets.c.id == bindparam('ticket_id'))
+
 def change_ticket(connection:Connection, ticket_id:int, **values)->None:
     "Sets columns of a ticket."
-    connection.execute(tickets.update().where(tickets.c.id == ticket_id).values(**values))
+    connection.execute(_change, {'ticket_id': ticket_id, **values})
 
 _tickets = select(tickets).where(tickets.c.id.in_(bindparam('ids', expanding=True)))
 
@@ -120,7 +122,9 @@ def ticket_row(connection:Connection, ticket_id:int)->Row|None:
     "The ticket as it is stored."
     return ticket_rows(connection, [ticket_id]).get(ticket_id)
 
-# %% ../../nbs/services/01_tickets.ipynb #adfe69fa
+# %% ../../nbs/services/01_tickets.ipynb #d8df8953
+_stop_clock = _change.where(tickets.c.response_at.is_(None))
+
 def respond(
     connection:Connection,
     ticket_id:int,
@@ -129,8 +133,8 @@ def respond(
     target:float,   # minutes
 )->None:
     "Stops the clock unless it stands already."
-    connection.execute(tickets.update().where(tickets.c.id == ticket_id, tickets.c.response_at.is_(None))
-                       .values(response_at=at, sla_minutes=minutes, sla_target=target))
+    connection.execute(_stop_clock, {'ticket_id': ticket_id, 'response_at': at, 'sla_minutes': minutes,
+                                     'sla_target': target})
 
 # %% ../../nbs/services/01_tickets.ipynb #3432f0e8
 def save_predictions(connection:Connection, made:dict[int,Prediction], at:datetime)->None:
