@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'watches', 'reply', 'on_request', 'on_album_part',
-           'on_command', 'ticket_of_answer', 'signer', 'on_answer', 'record', 'on_edit', 'on_edited_request',
-           'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'finish']
+           'on_command', 'ticket_of_answer', 'signer', 'may_answer', 'on_answer', 'record', 'on_edit',
+           'on_edited_request', 'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'finish']
 
 # %% ../../nbs/bots/01_collector.ipynb #5d1b8f37
 import logging
@@ -151,15 +151,21 @@ def ticket_of_answer(desk:Desk, question:Message)->Row|None:
     if not ticket_id: desk.changed.add(ticket_id := open_ticket(desk.connection, question))
     return ticket_row(desk.connection, ticket_id)
 
-# %% ../../nbs/bots/01_collector.ipynb #56833b9e
+# %% ../../nbs/bots/01_collector.ipynb #bd1e36fe
 def signer(desk:Desk, message:Message, said:OpsReply)->str|None:
     "Who signed; empty when nobody did. Unknown initials are nobody's: the bot says what it expects."
     name = solver_name(said.initials, desk.settings.solvers) if said.initials else ''
     if name is None:
         known = shorten(', '.join(desk.settings.solvers), 300, placeholder=' …')
-        reply(desk, message, 'unknown_initials', initials=said.initials, known=known, **_form(desk.settings))
+        reply(desk, message, 'unknown_initials', initials=said.initials, known=known,
+              **_form(desk.settings))
         desk.count('unknown_initials')
     return name
+
+# %% ../../nbs/bots/01_collector.ipynb #099b2694
+def may_answer(desk:Desk, message:Message)->bool:
+    "True for a reply by somebody whose replies count."
+    return bool(message.reply_to) and is_ops(message.user_id, desk.settings.ops_user_ids)
 
 # %% ../../nbs/bots/01_collector.ipynb #d1344b15
 def on_answer(desk:Desk, message:Message, at:datetime)->bool:
@@ -191,19 +197,19 @@ def record(desk:Desk, ticket:Row, message:Message, said:OpsReply, name:str, at:d
         desk.solved.append((ticket.id, message))
     change_ticket(desk.connection, ticket.id, **facts)
 
-# %% ../../nbs/bots/01_collector.ipynb #4ba628b0
+# %% ../../nbs/bots/01_collector.ipynb #6a2aaf12
 def on_edit(desk:Desk, message:Message)->None:
     "An edited message, known or not."
     found = find_message(desk.connection, message.chat_id, message.message_id)
     edited_at = message.edited_at or message.at
     if found is None:
         fresh = edited_at - message.at <= timedelta(minutes=15)
-        return on_new(desk, message, edited_at) if fresh or message.reply_to else desk.count('late_edit')
+        if not (fresh or message.reply_to): return desk.count('late_edit')
+        return on_new(desk, message, edited_at)
     if found.role in ('tech', 'album'): return on_edited_request(desk, found.ticket_id, message)
     ticket = ticket_row(desk.connection, found.ticket_id)
     if message.message_id == ticket.ops_message_id: on_edited_answer(desk, ticket, message, edited_at)
-    elif ticket.solved_at is None and message.reply_to and is_ops(message.user_id, desk.settings.ops_user_ids):
-        on_answer(desk, message, edited_at)
+    elif ticket.solved_at is None and may_answer(desk, message): on_answer(desk, message, edited_at)
 
 # %% ../../nbs/bots/01_collector.ipynb #f9faa820
 def on_edited_request(desk:Desk, ticket_id:int, message:Message)->None:
@@ -224,13 +230,14 @@ def on_edited_answer(desk:Desk, ticket:Row, message:Message, at:datetime)->None:
                   app_code=said.app_code, solver_name=name)
     desk.changed.add(ticket.id)
 
-# %% ../../nbs/bots/01_collector.ipynb #a519efcd
+# %% ../../nbs/bots/01_collector.ipynb #1858279a
 def on_new(desk:Desk, message:Message, at:datetime)->None:
     "A new message in a watched group."
-    ops_ids = desk.settings.ops_user_ids
-    if message.reply_to and is_ops(message.user_id, ops_ids) and on_answer(desk, message, at): return
-    album = message.media_group_id and find_album(desk.connection, message.chat_id, message.media_group_id)
+    if may_answer(desk, message) and on_answer(desk, message, at): return
+    part_of = message.media_group_id
+    album = part_of and find_album(desk.connection, message.chat_id, part_of)
     if album: return on_album_part(desk, album, message)
+    ops_ids = desk.settings.ops_user_ids
     if not (ops_ids and is_ops(message.user_id, ops_ids)): return on_request(desk, message)
     desk.count('ignored_reply' if message.reply_to else 'ops_talk')
 

@@ -162,9 +162,10 @@ async def poll(
             log.warning('polling: %s', pulse.problem)
             await asyncio.sleep(_patience(error, failures))
 
-# %% ../../nbs/bots/00_inbox.ipynb #a77088e9
+# %% ../../nbs/bots/00_inbox.ipynb #ab8f2ba0
 def _keep(store:Store, bot_id:int, batch:list)->None:
-    with store.write() as connection: store_updates(connection, bot_id, batch, datetime.now(timezone.utc))
+    with store.write() as connection:
+        store_updates(connection, bot_id, batch, datetime.now(timezone.utc))
 
 def _patience(error:Exception, failures:int)->float:
     "Seconds to wait: what Telegram asks for, else a little longer each time."

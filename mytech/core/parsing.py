@@ -15,22 +15,25 @@ from enum import StrEnum
 
 from .schema import OpsReply
 
-# %% ../../nbs/core/02_parsing.ipynb #ebb630b6
-_invisible = re.compile('[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\x01-\x08\x0b-\x1f\x7f]')
+# %% ../../nbs/core/02_parsing.ipynb #8763bdbf
+_invisible = re.compile('[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad'
+                        '\x01-\x08\x0b-\x1f\x7f]')
 
 def valid(text:str|None)->str:
     "The text as valid Unicode without NUL; a lone surrogate becomes U+FFFD."
-    return (text or '').encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').replace('\0', '')
+    whole = (text or '').encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')
+    return whole.replace('\0', '')
 
 def clean(text:str|None)->str:
     "Valid, composed, without invisible characters and outer white space."
-    return _invisible.sub('', unicodedata.normalize('NFC', valid(text).replace('\r\n', '\n'))).strip()
+    composed = unicodedata.normalize('NFC', valid(text).replace('\r\n', '\n'))
+    return _invisible.sub('', composed).strip()
 
-# %% ../../nbs/core/02_parsing.ipynb #517222e0
+# %% ../../nbs/core/02_parsing.ipynb #8d628f66
 _oncek = re.compile(r'\bon\s?-?c(?:h)?e(?:c)?k\b', re.I)
-_courtesy = set('''ya yaa siap oke ok dulu bentar sebentar sek bro min gan bang bg pak bu mas mbak kak rekan
-    rekan2 kami kita kk om mohon tunggu ditunggu menunggu sedang lagi proses diproses dicek cek noted baik
-    akan segera izin ijin'''.split())
+_courtesy = set('''ya yaa siap oke ok dulu bentar sebentar sek bro min gan bang bg pak bu mas
+    mbak kak rekan rekan2 kami kita kk om mohon tunggu ditunggu menunggu sedang lagi proses
+    diproses dicek cek noted baik akan segera izin ijin'''.split())
 
 def _signature(app_codes:Iterable[str])->re.Pattern:
     codes = '|'.join(map(re.escape, app_codes)) or '(?!)'
@@ -42,7 +45,7 @@ def _says_only_oncek(solving:str)->bool:
     words = re.findall(r'\w+', _oncek.sub(' ', solving).lower())
     return set(words) <= _courtesy | {'sudah', 'sdh', 'udh'}
 
-# %% ../../nbs/core/02_parsing.ipynb #f0119c7c
+# %% ../../nbs/core/02_parsing.ipynb #f84cd173
 def parse_ops_reply(
     text:str,                # as written
     app_codes:Iterable[str], # those that are configured
@@ -51,7 +54,8 @@ def parse_ops_reply(
     text = clean(text)
     signed = list(_signature(app_codes).finditer(text))
     if signed:
-        solving, code, initials = text[:signed[-1].start()].strip(' ,\n\t\xa0'), *signed[-1].groups()
+        solving = text[:signed[-1].start()].strip(' ,\n\t\xa0')
+        code, initials = signed[-1].groups()
         if _says_only_oncek(solving): return OpsReply(True, '', code.upper(), initials.lower())
         if solving: return OpsReply(False, solving, code.upper(), initials.lower())
     return OpsReply(True) if _oncek.search(text) else None
@@ -106,33 +110,41 @@ class Kind(StrEnum):
     CHATTER = 'chatter'
     COMMAND = 'command'
 
-# %% ../../nbs/core/02_parsing.ipynb #67e775f5
-_address = set('''min mimin mint admin gan agan bang bg bos boss pak pa bu ibu mas mbak mba kak ka kk om bro sis
-    rekan rekan2 rek sobat kawan team tim all semua semuanya para ya yaa y yah dong deh nih ini kah nya jg
-    juga banget bgt sekali lagi lg'''.split())
-_greeting = set('''pagi siang sore malam mlm selamat slmt halo hallo hai hi hello assalamualaikum asalamualaikum
-    ass aslm wr wb waalaikumsalam p ping tes test misi permisi punten monitor izin ijin semangat kerja
-    kerjanya sehat sukses'''.split())
-_thanks = set('''maaf maap dah bs makasih makasi mksh maksih mkasih terima terimakasih kasih trims trimakasih tks thx thanks
-    tq tqsm suwun nuhun mantap mantab mantul ok oke okee okey okay sip siip siap joss jos sdh sudah udah udh
-    bisa normal aman lancar beres clear kembali solved selesai skrg sekarang masuk banyak atas bantuannya
-    matur nuwun hatur done closed terbantu bantuan sangat alhamdulillah hehe hehehe haha wkwk wkwkwk'''.split())
+# %% ../../nbs/core/02_parsing.ipynb #5838ba50
+_address = set('''min mimin mint admin gan agan bang bg bos boss pak pa bu ibu mas mbak mba kak
+    ka kk om bro sis rekan rekan2 rek sobat kawan team tim all semua semuanya para ya yaa y yah
+    dong deh nih ini kah nya jg juga banget bgt sekali lagi lg'''.split())
+_greeting = set('''pagi siang sore malam mlm selamat slmt halo hallo hai hi hello
+    assalamualaikum asalamualaikum ass aslm wr wb waalaikumsalam p ping tes test misi permisi
+    punten monitor izin ijin semangat kerja kerjanya sehat sukses'''.split())
+_thanks = set('''maaf maap dah bs makasih makasi mksh maksih mkasih terima terimakasih kasih
+    trims trimakasih tks thx thanks tq tqsm suwun nuhun mantap mantab mantul ok oke okee okey
+    okay sip siip siap joss jos sdh sudah udah udh bisa normal aman lancar beres clear kembali
+    solved selesai skrg sekarang masuk banyak atas bantuannya matur nuwun hatur done closed
+    terbantu bantuan sangat alhamdulillah hehe hehehe haha wkwk wkwkwk'''.split())
 
-# %% ../../nbs/core/02_parsing.ipynb #8d73f63c
+# %% ../../nbs/core/02_parsing.ipynb #f69681b7
 _chasing = re.compile(r'''\b(?:
-    up+ | naik\s?kan | f(?:ollow|olow|u)\s?-?up | fu | gimana | gmn | gmna | bagaimana | kabar(?:nya)?
-  | (?:ada|dpt|dapat)\s+(?:respon|update|kabar|jawaban|info) | respon\w* | (?:yg|yang)\s+(?:tadi|td|kmrn|kemarin|diatas)
-  | (?:blm|belum|blum|belom|blom|ga|gak|gk|tdk|tidak|nggak|engga|g)\s*(?:ada|bisa|bs|berhasil|jg|juga|juga)
-  | (?:msh|masih|masi|ttp|tetep|tetap|tetp)\s*(?:sama|sm|gagal|ggl|error|eror|begitu|gitu|blm|belum|ga|gak|tdk|tidak)\w*
-  | (?:udh|udah|sdh|sudah|dah)\s+(?:blm|belum|dicoba|di\s?coba|bisa\s+(?:blm|belum)) | kapan | lama | (?:di)?t?unggu\w* | any\s+update
-  | (?:di)?percepat | (?:udh|udah|sdh|sudah)\s+(?:se)?\d*\s?(?:jam|menit|mnt|hari)\w* | hasil(?:nya)?\s+sama | prioritas\w*
+    up+ | naik\s?kan | f(?:ollow|olow|u)\s?-?up | fu | gimana | gmn | gmna | bagaimana
+  | kabar(?:nya)? | respon\w* | kapan | lama | (?:di)?t?unggu\w* | any\s+update
+  | (?:di)?percepat | hasil(?:nya)?\s+sama | prioritas\w*
+  | (?:ada|dpt|dapat)\s+(?:respon|update|kabar|jawaban|info)
+  | (?:yg|yang)\s+(?:tadi|td|kmrn|kemarin|diatas)
+  | (?:blm|belum|blum|belom|blom|ga|gak|gk|tdk|tidak|nggak|engga|g)\s*
+    (?:ada|bisa|bs|berhasil|jg|juga)
+  | (?:msh|masih|masi|ttp|tetep|tetap|tetp)\s*
+    (?:sama|sm|gagal|ggl|error|eror|begitu|gitu|blm|belum|ga|gak|tdk|tidak)\w*
+  | (?:udh|udah|sdh|sudah|dah)\s+(?:blm|belum|dicoba|di\s?coba|bisa\s+(?:blm|belum))
+  | (?:udh|udah|sdh|sudah)\s+(?:se)?\d*\s?(?:jam|menit|mnt|hari)\w*
     )\b''', re.I | re.X)
-_plain = set('''masi belom blom sm dah eror ggl gtu dri urgent urgen laporan ini nik laborcode lc blm belum blum ga gak gk g tdk tidak nggak engga masih msh tetep tetap ttp tetp sama gagal error
-    bisa bs up fu follow folow followup ijin izin yg yang tadi td kmrn kemarin diatas gimana gmn gmna gini begitu
-    gitu ada respon update kabar kabarnya jawaban info kapan lama nunggu tunggu udh udah sdh sudah dicoba coba di
-    berhasil dari dr jam jm pagi siang sore malam hari mohon moban mhn tolong tlg minta bantu dibantu respon
-    responnya wo sc tiket ticket no nomor jg juga sy saya kami menit mnt nya ini itu dong aja tp tapi trs terus
-    status statusnya naik naikkan hasil hasilnya any cek ulang ditunggu menunggu tunggunya dipercepat percepat
+_plain = set('''masi belom blom sm dah eror ggl gtu dri urgent urgen laporan ini nik laborcode
+    lc blm belum blum ga gak gk g tdk tidak nggak engga masih msh tetep tetap ttp tetp sama
+    gagal error bisa bs up fu follow folow followup ijin izin yg yang tadi td kmrn kemarin
+    diatas gimana gmn gmna gini begitu gitu ada respon update kabar kabarnya jawaban info kapan
+    lama nunggu tunggu udh udah sdh sudah dicoba coba di berhasil dari dr jam jm pagi siang sore
+    malam hari mohon moban mhn tolong tlg minta bantu dibantu responnya wo sc tiket ticket no
+    nomor jg juga sy saya kami menit mnt nya itu dong aja tp tapi trs terus status statusnya
+    naik naikkan hasil hasilnya any cek ulang ditunggu menunggu tunggunya dipercepat percepat
     prioritas prioritaskan sejam setengah skrg sekarang sampai sampe smp'''.split())
 
 # %% ../../nbs/core/02_parsing.ipynb #a60a23d8
@@ -140,7 +152,7 @@ def _words(text:str)->list[str]:
     squeezed = re.sub(r'([^\W\d_])\1{2,}', r'\1', ID_PATTERN.sub(' ', text.lower()))
     return [word for word in re.findall(r'[^\W_]+', squeezed) if not word.isdigit()]
 
-# %% ../../nbs/core/02_parsing.ipynb #de1fb39d
+# %% ../../nbs/core/02_parsing.ipynb #2f6e3afa
 def kind_of(
     text:str,             # text or caption, as written
     has_media:bool=False, # a screenshot alone is a request
@@ -149,7 +161,8 @@ def kind_of(
     text = clean(text)
     if re.match(r'/[a-z]\w*(?:@\w+)?(?:\s|$)', text, re.I): return Kind.COMMAND
     words = [word for word in _words(text) if word not in _address]
-    if set(words) <= _greeting | _thanks and not find_ids(text): return Kind.REQUEST if has_media else Kind.CHATTER
+    if set(words) <= _greeting | _thanks and not find_ids(text):
+        return Kind.REQUEST if has_media else Kind.CHATTER
     says_more = set(words) - _plain - _greeting
     if (_chasing.search(text) or find_ids(text)) and not says_more: return Kind.FOLLOW_UP
     return Kind.REQUEST

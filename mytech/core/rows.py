@@ -20,7 +20,7 @@ def local_stamp(
     "A moment as local text."
     return moment.astimezone(zone).strftime('%Y-%m-%d %H:%M:%S') if moment else ''
 
-# %% ../../nbs/core/05_rows.ipynb #21a28ddf
+# %% ../../nbs/core/05_rows.ipynb #a45a22eb
 def logs_row(
     ticket:Ticket,
     zone:ZoneInfo,
@@ -34,9 +34,10 @@ def logs_row(
         '' if ticket.ops_message_id is None else ticket.ops_message_id, ticket.ops_text, ticket.solving,
         local_stamp(ticket.solved_at, zone), ticket.app_code, ticket.solver_name,
         'true' if ticket.is_oncek else 'false', judged.minutes if judged else '',
-        judged.status if judged else '', judged.remaining if judged else '', ticket.symptom), strict=True))
+        judged.status if judged else '', judged.remaining if judged else '', ticket.symptom),
+        strict=True))
 
-# %% ../../nbs/core/05_rows.ipynb #fd7d3512
+# %% ../../nbs/core/05_rows.ipynb #391bd09a
 def tracking_row(
     ticket:Ticket,
     prediction:Prediction,
@@ -48,4 +49,5 @@ def tracking_row(
     "A prediction as a row of the sheet ML_Tracking."
     return dict(zip(TRACKING, (
         ticket.tech_message_id, ticket.tech_text, ticket.solving, label,
-        round(prediction.confidence, 4), review_status, local_stamp(at, zone), prediction.source), strict=True))
+        round(prediction.confidence, 4), review_status, local_stamp(at, zone), prediction.source),
+        strict=True))

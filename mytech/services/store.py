@@ -195,7 +195,7 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #a517ca5f
+# %% ../../nbs/services/00_store.ipynb #aaf57dd0
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
@@ -210,8 +210,9 @@ def open_store(
         return store
     except Exception as error:
         reason = str(getattr(error, 'orig', error)).splitlines()[0]
-        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check that it exists, is "
-                         "writable, has room on its disk, and is of no newer version.") from error
+        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check that "
+                         "it exists, is writable, has room on its disk, and is of no newer "
+                         "version.") from error
 
 # %% ../../nbs/services/00_store.ipynb #4d9ca4fe
 @cache

@@ -146,10 +146,11 @@ def save_predictions(connection:Connection, made:dict[int,Prediction], at:dateti
          'top': [list(pair) for pair in p.top], 'source': str(p.source),
          'model_version': p.model_version, 'predicted_at': at} for ticket_id, p in made.items()])
 
-# %% ../../nbs/services/01_tickets.ipynb #4cb506d1
+# %% ../../nbs/services/01_tickets.ipynb #1b9501fa
 def texts_of(connection:Connection, ticket_ids:Iterable[int])->dict[int,tuple[str,str]]:
     "Ticket id -> (technician's text, solution) of those that exist."
-    return {row.id: (row.tech_text, row.solving) for row in ticket_rows(connection, ticket_ids).values()}
+    return {ticket_id: (row.tech_text, row.solving)
+            for ticket_id, row in ticket_rows(connection, ticket_ids).items()}
 
 def unpredicted(connection:Connection, since:datetime, limit:int=1000)->list[int]:
     "Tickets since then that neither a model nor a person has labelled, newest first."
@@ -158,8 +159,14 @@ def unpredicted(connection:Connection, since:datetime, limit:int=1000)->list[int
     missing = select(tickets.c.id).where(tickets.c.tech_at >= since, ~known[0], ~known[1])
     return list(connection.scalars(missing.order_by(tickets.c.id.desc()).limit(limit)))
 
-# %% ../../nbs/services/01_tickets.ipynb #8008dd95
-def save_review(connection:Connection, ticket_id:int, label:str, reviewer:str, at:datetime)->ReviewStatus:
+# %% ../../nbs/services/01_tickets.ipynb #521bff17
+def save_review(
+    connection:Connection,
+    ticket_id:int,
+    label:str,     # what the person says it is
+    reviewer:str,
+    at:datetime,
+)->ReviewStatus:
     "Stores what a person decided: APPROVED when the model said the same, else CORRECTED."
     said = connection.execute(select(predictions.c.label).where(
         predictions.c.ticket_id == ticket_id)).scalar()

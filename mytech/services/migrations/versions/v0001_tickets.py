@@ -18,8 +18,9 @@ moment = sa.DateTime(timezone=True)
 def column(name:str, kind, **options)->sa.Column: return sa.Column(name, kind, nullable=False, **options)
 def maybe(name:str, kind)->sa.Column: return sa.Column(name, kind, nullable=True)
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #76be614d
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #e4c2fef9
 def create_tickets()->None:
+    "Chats and their tickets."
     op.create_table('chats',
         column('id', sa.BigInteger, primary_key=True, autoincrement=False),
         column('group_id', sa.BigInteger, index=True), column('label', sa.Text))
@@ -37,8 +38,9 @@ def create_tickets()->None:
         sa.UniqueConstraint('chat_id', 'tech_message_id'))
     op.create_index('ix_tickets_sender', 'tickets', ['tech_user_id', 'tech_at'])
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #de76b78a
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #ca3dd31d
 def create_ticket_messages()->None:
+    "The messages that belong to a ticket."
     op.create_table('ticket_messages',
         column('chat_id', sa.BigInteger, primary_key=True, autoincrement=False),
         column('message_id', sa.BigInteger, primary_key=True, autoincrement=False),
@@ -47,8 +49,9 @@ def create_ticket_messages()->None:
         column('media_group_id', sa.String(64), index=True),
         sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #2420f3b2
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #eb323b2d
 def create_predictions()->None:
+    "What the model says, and what people make of it."
     op.create_table('predictions',
         column('ticket_id', key, primary_key=True, autoincrement=False), column('label', sa.Text),
         column('confidence', sa.Float), column('status', sa.String(16)), column('top', sa.JSON),
@@ -59,8 +62,9 @@ def create_predictions()->None:
         column('label', sa.Text), column('status', sa.String(16)), column('reviewer', sa.Text),
         column('reviewed_at', moment, index=True), sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #bf609793
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #3a7915f5
 def create_boxes()->None:
+    "Inbox, outbox, counters."
     op.create_table('updates',
         column('id', key, primary_key=True), column('bot_id', sa.BigInteger),
         column('update_id', sa.BigInteger), column('payload', sa.Text), column('received_at', moment),
@@ -76,11 +80,13 @@ def create_boxes()->None:
     op.create_table('counters', column('day', sa.String(10), primary_key=True),
                     column('name', sa.String(64), primary_key=True), column('count', sa.Integer))
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #95239887
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #fecc6f23
 def upgrade()->None:
+    "Makes all tables."
     for create in (create_tickets, create_ticket_messages, create_predictions, create_boxes):
         create()
 
 def downgrade()->None:
+    "Drops all tables."
     for table in ('counters', 'outbox', 'updates', 'reviews', 'predictions', 'ticket_messages',
                   'tickets', 'chats'): op.drop_table(table)
