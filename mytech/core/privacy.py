@@ -10,17 +10,22 @@ import logging
 import re
 import traceback
 
-# %% ../../nbs/core/04_privacy.ipynb #cdbd6668
-_GAP = r"[ .()\-\u00a0\u200b-\u200f\u2010-\u2015\u2060\ufeff]{0,2}"
+# %% ../../nbs/core/04_privacy.ipynb #2b55030d
+_AFTER_ESCAPE = r"(?<=\\[abfnrtv])|(?<=\\x[\da-f]{2})|(?<=\\u[\da-f]{4})"
+_GAP = (r"(?:[ .()\-\u00a0\u200b-\u200f\u2010-\u2015\u2060\ufeff]"
+        r"|\\{1,2}(?:xa0|u(?:00a0|20[016][\da-f]|feff))){0,2}")
 
 PHONE = (
-    rf"(?<![\w+])(?:\+62|62|0){_GAP}8\d{{1,3}}(?:{_GAP}\d{{2,5}}){{2,4}}(?!\d)"
-    rf"|(?<![\w+])\+\d(?:{_GAP}\d){{8,13}}(?!\d)"
+    rf"(?=[+06])(?:(?<![\w+])|{_AFTER_ESCAPE})"
+    rf"(?:(?:\+62|62|0){_GAP}8\d{{1,3}}(?:{_GAP}\d{{2,5}}){{2,4}}|\+\d(?:{_GAP}\d){{8,13}})(?!\d)"
 )
 EMAIL = r"(?<![\w.+\-])[\w.+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63}){1,5}"
-NIK = r"(?<!\d)(?:\d{6}[ .\-]?\d{6}[ .\-]?\d{4}|\d{4}(?:[ .\-]\d{4}){3})(?!\d)"
+NIK = (
+    rf"(?=\d{{4}})(?:(?<!\d)|{_AFTER_ESCAPE})"
+    r"(?:\d{6}[ .\-]?\d{6}[ .\-]?\d{4}|\d{4}(?:[ .\-]\d{4}){3})(?!\d)"
+)
 
-# %% ../../nbs/core/04_privacy.ipynb #19347958
+# %% ../../nbs/core/04_privacy.ipynb #54384044
 _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in (
     (r"(?<!\d)\d{5,}:[\w\-]{12,}", "[token]"),
     (r"\b(bearer|basic)\s+[\w.~+/=\-]{6,}", r"\1 [token]"),
@@ -28,7 +33,8 @@ _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replace
     (r"(://[^\s/:@]*):[^\s/@]+@", r"\1:[token]@"),
     (EMAIL, "[email]"),
     (PHONE, "[phone]"),
-    (r"\b(nik\W{0,4})\d{5,}", r"\1[nik]"),
+    (rf"((?:\b|{_AFTER_ESCAPE})nik(?:\\[abfnrtv]|\\x[\da-f]{{2}}|\\u[\da-f]{{4}}|\W){{0,4}})\d{{5,}}",
+     r"\1[nik]"),
     (NIK, "[nik]"),
 )]
 
