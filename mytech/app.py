@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'opened_store', 'opened_house', 'chosen',
-           'run_command', 'predict', 'read_table', 'evaluate', 'export', 'demo', 'retrain', 'list_models', 'show_model',
-           'promote', 'rollback', 'doctor', 'main']
+           'prepare', 'run_command', 'predict', 'read_table', 'evaluate', 'export', 'demo', 'retrain', 'list_models',
+           'show_model', 'promote', 'rollback', 'doctor', 'main']
 
-# %% ../nbs/99_app.ipynb #c7322188
+# %% ../nbs/99_app.ipynb #f39eaa82
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -42,7 +43,7 @@ def progress(phase:str, percent:int)->None:
     "A step of something long, on standard error."
     side.print(f'  {percent:3d} %  {phase}', highlight=False)
 
-# %% ../nbs/99_app.ipynb #311752c3
+# %% ../nbs/99_app.ipynb #aef65951
 @contextmanager
 def opened_store()->Iterator:
     "Settings and the store, closed at the end."
@@ -55,28 +56,49 @@ def opened_store()->Iterator:
 @contextmanager
 def opened_house()->Iterator:
     "Settings, store and model, closed at the end."
-    from mytech.wiring import open_house, with_sandbox
+    from mytech.wiring import open_house, set_up_logging, with_sandbox
     settings = load_settings()
-    house = open_house(with_sandbox(settings, settings.sandbox_port) if settings.sandboxed else settings)
+    set_up_logging(settings.debug)
+    if settings.sandboxed: settings = with_sandbox(settings, settings.sandbox_port)
+    house = open_house(settings)
     try: yield house
     finally: house.store.close()
 
-# %% ../nbs/99_app.ipynb #8424aac6
+# %% ../nbs/99_app.ipynb #b5500c30
 def chosen(only:str, settings:Settings)->set[str]:
     "The parts that `--only` names; all that make sense when it is empty. Raises `SettingsError`."
     from mytech.wiring import PARTS
-    if not only: return set(PARTS) - (set() if settings.sandboxed else {'sandbox'})
+    if not only and settings.sandboxed: return set(PARTS)
+    if not only: return {'collector', 'api'} if settings.api_keys else {'collector'}
     names = {name.strip() for name in only.split(',')}
     if unknown := names - set(PARTS):
-        raise SettingsError(f"--only {', '.join(sorted(unknown))}: no such part. Expected: {', '.join(PARTS)}.")
+        raise SettingsError(f"--only {', '.join(sorted(unknown))}: no such part. "
+                            f"Expected: {', '.join(PARTS)}.")
     return names
 
-# %% ../nbs/99_app.ipynb #91f04478
+# %% ../nbs/99_app.ipynb #c60406f8
+def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
+    "The settings to run with, and a bound socket for each part that serves. Raises `SettingsError`."
+    from mytech import wiring
+    s, sockets = settings, {}
+    if 'sandbox' in parts: sockets['sandbox'] = wiring.listen('127.0.0.1', s.sandbox_port, 'SANDBOX_PORT')
+    if 'api' in parts: sockets['api'] = wiring.listen(s.api_host, s.api_port, 'API_PORT')
+    if s.sandboxed:
+        port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else s.sandbox_port
+        s = wiring.with_sandbox(s, port)
+    if 'api' in parts: wiring.api_keys(s)
+    return s, sockets
+
+# %% ../nbs/99_app.ipynb #5b808aee
 hints = '''
   Try first, on the chat page:
-  1  You are Budi Santoso, in Teknisi Jaksel. Write: tdk bisa login mytech min, muter terus
-  2  Become Ayu B. Reply to that message: silakan clear cache lalu login ulang, MIT -ab
-  3  Then, in another terminal: .venv/bin/mytech export logs --out logs.csv
+  1  You are Budi Santoso in the group Teknisi Jaksel. Write
+       tdk bisa login mytech min, muter terus
+  2  Become Ayu B (top left). Reply to that message
+       silakan clear cache lalu login ulang, MIT -ab
+     The bot answers with label and response time.
+  3  In another terminal, the tickets as a table
+       .venv/bin/mytech export logs --out logs.csv
 
   Ctrl-C stops everything.'''
 
@@ -89,18 +111,14 @@ def run_command(
     from mytech.bootstrap import bootstrap
     settings = load_settings()
     wiring.set_up_logging(settings.debug)
-    parts, sockets = chosen(only, settings), {}
-    if 'sandbox' in parts: sockets['sandbox'] = wiring.listen('127.0.0.1', settings.sandbox_port, 'SANDBOX_PORT')
-    if 'api' in parts: sockets['api'] = wiring.listen(settings.api_host, settings.api_port, 'API_PORT')
-    if settings.sandboxed:
-        port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else settings.sandbox_port
-        settings = wiring.with_sandbox(settings, port)
+    parts, tell = chosen(only, settings), partial(print, flush=True)
+    settings, sockets = prepare(parts, settings)
     house = wiring.open_house(settings)
     if {'sandbox', 'collector'} <= parts: bootstrap(house, progress)
-    tell = partial(print, flush=True)
-    asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell('MyTech is ready.' + hints * ('sandbox' in parts))))
+    ready = 'MyTech is ready.' + hints * ('sandbox' in parts)
+    asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell(ready)))
 
-# %% ../nbs/99_app.ipynb #e6839149
+# %% ../nbs/99_app.ipynb #0970a272
 @app.command()
 def predict(
     text:str,
@@ -112,21 +130,23 @@ def predict(
     if said is None: raise SettingsError('there is no current model. Run `mytech retrain` or `mytech run`.')
     value = asdict(said[0])
     def pretty()->Table:
-        table = Table('symptom', 'probability', title=f"{value['label']}: {value['status']} ({value['model_version']})")
+        title = f"{value['label']}: {value['status']} ({value['model_version']})"
+        table = Table('symptom', 'probability', title=title)
         for label, probability in value['top']: table.add_row(label, f'{probability:.3f}')
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #09973863
+# %% ../nbs/99_app.ipynb #6e218f9d
 def read_table(path:str)->'pandas.DataFrame':
     "A CSV file, gzipped or not, or `demo`: the demo generator's corpus. Raises `SettingsError`."
     import pandas as pd
     from mytech.bots.demo import labelled
     if path == 'demo': return pd.DataFrame(labelled(4000), columns=['text', 'solving', 'label'])
     try: return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error: raise SettingsError(f'{path}: {error}. Expected: a CSV file.') from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f'{path}: {error}. Expected: a CSV file.') from None
 
-# %% ../nbs/99_app.ipynb #15c7a46f
+# %% ../nbs/99_app.ipynb #3f920052
 @app.command()
 def evaluate(
     train:Annotated[str, typer.Option(help='CSV file, or demo.')],
@@ -142,7 +162,8 @@ def evaluate(
                     progress=lambda phase, share: progress(phase, round(100 * share)))
     def pretty()->Table:
         table = Table('figure', 'value')
-        for name, figure in value.items(): table.add_row(name, f'{figure:.4g}' if isinstance(figure, float) else str(figure))
+        for name, figure in value.items():
+            table.add_row(name, f'{figure:.4g}' if isinstance(figure, float) else str(figure))
         return table
     show(value, as_json, pretty)
 
@@ -163,25 +184,29 @@ def export(
             written = write_csv(connection, sheet, settings.timezone, file)
     side.print(f'{written} rows in {out}')
 
-# %% ../nbs/99_app.ipynb #9da1bf09
+# %% ../nbs/99_app.ipynb #d13db52c
 @app.command()
 def demo(days:Annotated[int, typer.Option(min=1, help='Length of the history.')]=90)->None:
     "Fill an empty store with the history of an ordinary group.\n\nExample: mytech demo --days 30"
     from mytech.bootstrap import bootstrap, is_empty
     with opened_house() as house:
-        if not is_empty(house): raise SettingsError('the store holds tickets already. Set DATABASE_URL to a new one.')
+        if not is_empty(house):
+            raise SettingsError('the store holds tickets already. Set DATABASE_URL to a new one.')
         bootstrap(house, progress, days)
 
-# %% ../nbs/99_app.ipynb #9d9573f8
+# %% ../nbs/99_app.ipynb #e382039f
 @app.command()
 def retrain(
     master_data:Annotated[Path|None, typer.Option(help='CSV with text, label and perhaps solving, at.')]=None,
     as_json:Json=False,
 )->None:
     "Train on all confirmed labels; promote what passes the gate.\n\nExample: mytech retrain --master-data master.csv"
-    from mytech.bootstrap import train
+    from mytech.bootstrap import snapshot, train
     more = read_table(str(master_data)).to_dict('records') if master_data else []
-    with opened_house() as house: made = train(house, progress, more)
+    with opened_house() as house:
+        with house.store.read() as connection:
+            data = snapshot(connection, house.settings.artifacts, more)
+        made = train(house, data, progress)
     value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.verdict.passed,
              'reasons': list(made.verdict.reasons)}
     show(value, as_json, lambda: f"v{value['version']} " + (
@@ -227,26 +252,29 @@ def rollback()->None:
     from mytech.services import registry
     screen.print(f'v{registry.rollback(_models())} is current again')
 
-# %% ../nbs/99_app.ipynb #0c3179db
+# %% ../nbs/99_app.ipynb #fc3aff6b
 @app.command()
 def doctor(as_json:Json=False)->None:
     "Check every setting and connection.\n\nExample: mytech doctor"
     from mytech.doctor import examine
     found = examine(load_settings())
     def pretty()->Table:
-        table, colour = Table('', 'what', 'finding', 'what to do'), {'ok': 'green', 'look': 'yellow', 'wrong': 'red'}
-        for f in found: table.add_row(f"[{colour.get(f.state, 'dim')}]{f.state}", f.what, f.detail, f.advice)
+        table = Table('', 'what', 'finding', 'what to do')
+        colour = {'ok': 'green', 'look': 'yellow', 'wrong': 'red'}
+        for f in found:
+            table.add_row(f"[{colour.get(f.state, 'dim')}]{f.state}", f.what, f.detail, f.advice)
         return table
     show([asdict(f) for f in found], as_json, pretty)
     if any(f.state == 'wrong' for f in found): raise typer.Exit(1)
 
-# %% ../nbs/99_app.ipynb #fa0c4577
+# %% ../nbs/99_app.ipynb #54d7939d
 def main()->None:
     "The console script."
     from mytech.core.privacy import mask
     try: app()
-    except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt): sys.exit(130)
-        if not type(error).__module__.startswith('mytech.'): raise
-        side.print(mask(str(error)), style='red', highlight=False, markup=False)
-        sys.exit(2)
+    except KeyboardInterrupt: sys.exit(130)
+    except Exception as error:
+        known = isinstance(error, OSError) or type(error).__module__.startswith('mytech.')
+        side.print(mask(str(error) if known else traceback.format_exc()), style='red',
+                   highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2 if known else 1)

@@ -6,7 +6,7 @@
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
            'examine']
 
-# %% ../nbs/96_doctor.ipynb #6cfc3335
+# %% ../nbs/96_doctor.ipynb #027bc91f
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from sqlalchemy import func, select
 
 from .core.config import Settings, unknown_variables
 from .core.privacy import mask
+from .ml.classifier import SymptomClassifier
 from .services.outbox import backlog
-from .services.registry import RegistryError, checked, current
+from .services.registry import checked, current
 from .services.store import open_store, tickets, updates
 
 # %% ../nbs/96_doctor.ipynb #9ee7c6ee
@@ -31,10 +32,11 @@ class Finding:
     detail: str
     advice: str=''
 
-# %% ../nbs/96_doctor.ipynb #17f94d37
+# %% ../nbs/96_doctor.ipynb #11dce93f
 def check_settings(settings:Settings, env_file:Path)->list[Finding]:
     "Misspelt variables, and settings that are allowed and probably not meant."
-    found = [Finding('look', name, 'is no setting of MyTech', f'did you mean {near}?' if near else 'remove it')
+    found = [Finding('look', name, 'is no setting of MyTech',
+                     f'did you mean {near}?' if near else 'remove it')
              for name, near in unknown_variables(env_file).items()]
     if not settings.sandboxed and not settings.solvers:
         found.append(Finding('look', 'SOLVERS', 'not set: any initials are taken as a name',
@@ -42,9 +44,12 @@ def check_settings(settings:Settings, env_file:Path)->list[Finding]:
     if not settings.sandboxed and not settings.ops_user_ids:
         found.append(Finding('look', 'OPS_USER_IDS', 'not set: whoever signs a reply is ops',
                              'set it; /id tells a person their id'))
+    if not settings.sandboxed and not settings.api_keys:
+        found.append(Finding('off', 'API_KEYS', 'not set: the REST API is not served',
+                             'set it, as in API_KEYS=s3cret:read+write'))
     return found or [Finding('ok', 'settings', 'all values are of their form')]
 
-# %% ../nbs/96_doctor.ipynb #2076c097
+# %% ../nbs/96_doctor.ipynb #60189241
 def check_disk(settings:Settings)->list[Finding]:
     "The artifacts folder: writable, and with room."
     folder = settings.artifacts
@@ -53,9 +58,10 @@ def check_disk(settings:Settings)->list[Finding]:
     probe.unlink()
     free = shutil.disk_usage(folder).free / 2 ** 30
     state = 'ok' if free > 1 else 'look'
-    return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free', '' if free > 1 else 'make room')]
+    return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free',
+                    '' if free > 1 else 'make room')]
 
-# %% ../nbs/96_doctor.ipynb #b5713517
+# %% ../nbs/96_doctor.ipynb #b4a62c3c
 def check_store(settings:Settings)->list[Finding]:
     "The database: opens, and what it holds."
     store = open_store(settings.database_url)
@@ -66,44 +72,49 @@ def check_store(settings:Settings)->list[Finding]:
         boxes = backlog(connection)
     store.close()
     found = [Finding('ok', 'DATABASE_URL', f'{number} tickets, {waiting} updates waiting')]
-    if aside: found.append(Finding('look', 'inbox', f'{aside} updates could not be applied and were set aside',
+    if aside: found.append(Finding('look', 'inbox', f'{aside} updates were set aside',
                                    'the column error of the table updates says why'))
     return found + [Finding('look', f"outbox {box['destination']}", f"{box['parked']} refused: {box['error']}",
                             'mend the reason; the log names the chat') for box in boxes if box['parked']]
 
-# %% ../nbs/96_doctor.ipynb #eaa5ee63
+# %% ../nbs/96_doctor.ipynb #2c688a77
 def check_model(settings:Settings)->list[Finding]:
-    "The current model: there, and every byte as it was registered."
-    models = settings.artifacts/'models'
-    number = current(models)
-    if number is None: return [Finding('look', 'model', 'there is none: tickets are kept without a label',
-                                       'run `mytech retrain`')]
-    try: checked(models, number)
-    except RegistryError as error: return [Finding('wrong', 'model', str(error), 'run `mytech models rollback`')]
-    return [Finding('ok', 'model', f'v{number} is current and whole')]
+    "The model that should answer: there, every byte as it was registered, and readable."
+    models, wanted = settings.artifacts/'models', settings.model_version.removeprefix('v')
+    number = current(models) if wanted == 'auto' else int(wanted)
+    if number is None:
+        return [Finding('look', 'model', 'there is none: tickets are kept without a label',
+                        'run `mytech retrain`')]
+    try: SymptomClassifier.load(checked(models, number))
+    except Exception as error: # a foreign folder may raise anything
+        advice = '`mytech models rollback` or `promote`' if wanted == 'auto' else 'set MODEL_VERSION=auto'
+        return [Finding('wrong', 'model', f'v{number}: {error}', advice)]
+    return [Finding('ok', 'model', f'v{number} answers')]
 
-# %% ../nbs/96_doctor.ipynb #883e0def
+# %% ../nbs/96_doctor.ipynb #273c4e56
 def check_telegram(settings:Settings)->list[Finding]:
     "The collector's token, and whether its bot may read along."
     if settings.sandboxed: return [Finding('off', 'TELEGRAM_BOT_TOKEN', 'not set: the sandbox is the Telegram')]
     base = (settings.telegram_api_base or 'https://api.telegram.org').rstrip('/')
-    said = httpx.get(f'{base}/bot{settings.telegram_bot_token.get_secret_value()}/getMe', timeout=10).json()
-    if not said.get('ok'): return [Finding('wrong', 'TELEGRAM_BOT_TOKEN', str(said.get('description')),
-                                           'take the token that @BotFather gave')]
+    token = settings.telegram_bot_token.get_secret_value()
+    said = httpx.get(f'{base}/bot{token}/getMe', timeout=10).json()
+    if not said.get('ok'):
+        return [Finding('wrong', 'TELEGRAM_BOT_TOKEN', str(said.get('description')),
+                        'take the token that @BotFather gave')]
     me = said['result']
     if not me.get('can_read_all_group_messages'):
         return [Finding('wrong', f"@{me['username']}", 'privacy mode is on: it sees no ordinary messages',
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #115749e8
+# %% ../nbs/96_doctor.ipynb #b767cfb0
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
     s = settings
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set') for name, value in (
         ('GOOGLE_SERVICE_ACCOUNT_JSON', s.google_service_account_json), ('S3_BUCKET_NAME', s.s3_bucket_name),
         ('GEMINI_API_KEY', s.gemini_api_key), ('MLFLOW_TRACKING_URI', s.mlflow_tracking_uri),
-        ('SLACK_BOT_TOKEN', s.slack_bot_token)) ]
+        ('SLACK_BOT_TOKEN', s.slack_bot_token))]
 
 # %% ../nbs/96_doctor.ipynb #c7232d67
 def examine(

@@ -14,7 +14,7 @@ import httpx
 MYTECH = Path(sys.executable).with_name('mytech')
 COLLECTOR = 7000000001
 JAKSEL, BANDUNG = -1001000000001, -1001000000002
-BUDI, AYU = 5000000101, 5000000201
+BUDI, FAJAR, AYU = 5000000101, 5000000106, 5000000201
 
 
 def free_port():
@@ -59,6 +59,15 @@ def running(folder, *only, until_said='MyTech is ready', seconds=60, **settings)
         finally: log.close()
 
 
+def group_of(leader):
+    "The processes of this one's group that have not ended."
+    def fields(path):
+        try: return (path/'stat').read_text().rpartition(')')[2].split()
+        except OSError: return ['Z', '0', '0'] # it ended while we looked
+    found = {int(path.name): fields(path) for path in Path('/proc').iterdir() if path.name.isdigit()}
+    return [pid for pid, (state, _, group, *_) in found.items() if int(group) == leader and state != 'Z']
+
+
 class Sandbox:
     "The people's side of a sandbox."
     def __init__(self, port):
@@ -66,8 +75,30 @@ class Sandbox:
         self.http = httpx.Client(base_url=self.base, timeout=20)
 
     def inject(self, updates, bot_id=COLLECTOR, **more):
-        answer = self.http.post('/sandbox/inject', json={'bot_id': bot_id, 'updates': updates, **more})
+        self.act('inject', bot_id=bot_id, updates=updates, **more)
+
+    def act(self, name, **body):
+        answer = self.http.post(f'/sandbox/{name}', json=body)
         assert answer.status_code == 200, answer.text
+        return answer.json()['result']
+
+    def send(self, person, room, text, reply_to=None):
+        "A person writes; the message."
+        to = {'reply_to': reply_to} if reply_to else {}
+        return self.act('send', person=person, room=str(room), text=text, **to)[0]
+
+    def faults(self, *faults):
+        self.act('faults', faults=list(faults))
+
+    def messages(self):
+        "All that the page shows."
+        answer = self.http.get('/sandbox/messages', params={'limit': 100_000}).json()
+        return [change['message'] for change in answer['result']]
+
+    def reply_to(self, message):
+        "A bot's answer to this message, or None."
+        return next((m for m in self.messages() if m['from']['is_bot'] and m['chat']['id'] == message['chat']['id']
+                     and m.get('reply_to_message', {}).get('message_id') == message['message_id']), None)
 
 
 def message(message_id, user, text, at, chat=JAKSEL, **more):
