@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
-from group import BUDI, Group, post
+from group import AYU, BUDI, Group, post
 from sqlalchemy.exc import OperationalError
 from telegram.error import (BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, NetworkError, RetryAfter,
                             TelegramError, TimedOut)
@@ -15,8 +15,10 @@ from mytech.bots import inbox
 from mytech.bots.collector import Desk, finish, take
 from mytech.bots.inbox import (Batch, Pulse, connect_bot, forget_handled, handle_pending, pending, poll, send_message,
                                store_updates, update_id, work)
+from mytech.core.privacy import MaskingFilter
 from mytech.services.outbox import Refused, SendLater, backlog, deliver, enqueue
 from mytech.services.store import open_store, outbox, updates
+from mytech.services.tickets import unpredicted
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=timezone.utc)
 REQUEST = post(10, BUDI, 'tdk bisa login mytech min')
@@ -180,6 +182,27 @@ def test_a_database_that_fails_within_a_batch_leaves_nothing(store, where):
     assert group.tickets() == [] and all(row.handled_at is None and row.payload for row in stored(store))
     assert handle_pending(store, 7, failing) == 3
     assert len(group.tickets()) == 3
+
+
+def test_a_batch_that_ends_badly_keeps_its_tickets_and_holds_up_nobody(store, caplog, monkeypatch):
+    monkeypatch.setattr(caplog.handler, 'filters', [MaskingFilter()])
+    group = Group(store)
+
+    def failing(connection):
+        batch = collecting(group)(connection)
+        def finish():
+            batch.finish()
+            raise RuntimeError('no label for 081234567890')
+        return Batch(batch.handle, finish)
+    question = post(1, BUDI, 'otp ga masuk min')
+    keep(store, {'update_id': 1, 'message': question}, 'no update',
+         {'update_id': 2, 'message': post(2, AYU, 'done reset, MIT -ab', 5, reply_to=question)})
+    assert [handle_pending(store, 7, failing) for _ in range(2)] == [3, 0]
+    assert [(ticket.tech_message_id, ticket.solving) for ticket in group.tickets()] == [(1, 'done reset')]
+    assert [bool(row.error) for row in stored(store)] == [False, True, False] and left(store) == []
+    with store.read() as connection: assert len(unpredicted(connection, NOW - timedelta(days=3650))) == 1
+    told = next(record for record in caplog.records if record.levelname == 'ERROR')
+    assert 'RuntimeError: no label for [phone]' in told.exc_text and 'Traceback' in told.exc_text
 
 
 def test_handled_twice_by_id_is_applied_once(store):
@@ -434,7 +457,6 @@ def test_destinations_do_not_meet(store):
 # Nothing personal in the logs
 
 def test_no_log_of_any_library_has_the_token(store, caplog, monkeypatch):
-    from mytech.core.privacy import MaskingFilter
     monkeypatch.setattr(caplog.handler, 'filters', [MaskingFilter()])
     caplog.set_level('DEBUG')
     token, planted = '123456789:AAHfx8kQ2pLm0NzRhunter2', 'hub 0812-3456-7890 budi@contoh.id NIK 3174012345678901'

@@ -51,7 +51,7 @@ def store_updates(
         {'bot_id': bot_id, 'update_id': update_id(update), 'payload': json.dumps(update),
          'received_at': at, 'error': ''} for update in batch])
 
-# %% ../../nbs/bots/00_inbox.ipynb #94c65121
+# %% ../../nbs/bots/00_inbox.ipynb #8937f248
 @dataclass(frozen=True)
 class Batch:
     "What is done within one transaction."
@@ -61,40 +61,45 @@ class Batch:
 def pending(connection:Connection, bot_id:int, limit:int=200)->list[Row]:
     "Updates that nobody has handled, in the order of their arrival."
     u = updates.c
-    return connection.execute(select(u.id, u.payload).where(u.bot_id == bot_id, u.handled_at.is_(None))
-                              .order_by(u.id).limit(limit)).all()
+    waiting = select(u.id, u.payload).where(u.bot_id == bot_id, u.handled_at.is_(None))
+    return connection.execute(waiting.order_by(u.id).limit(limit)).all()
+
+def _attempt(connection:Connection, step:Callable[[], None])->Exception|None:
+    "Does it in a savepoint; the error that undid it. Raises `OperationalError`."
+    try:
+        with connection.begin_nested(): step()
+    except OperationalError: raise
+    except Exception as error: return error
 
 def _apply(connection:Connection, row:Row, batch:Batch)->str:
     "What went wrong, else nothing."
-    try:
-        with connection.begin_nested(): batch.handle(json.loads(row.payload))
-    except OperationalError: raise
-    except Exception as error:
-        reason = mask(f'{type(error).__name__}: {error}')[:300]
-        log.warning('update %s set aside: %s', row.id, reason)
-        return reason
-    return ''
+    error = _attempt(connection, lambda: batch.handle(json.loads(row.payload)))
+    if error is None: return ''
+    reason = mask(f'{type(error).__name__}: {error}')[:300]
+    log.warning('update %s set aside: %s', row.id, reason)
+    return reason
 
-# %% ../../nbs/bots/00_inbox.ipynb #ebef90cc
+# %% ../../nbs/bots/00_inbox.ipynb #2f405f3a
 def handle_pending(
     store:Store,
     bot_id:int,
     open_batch:Callable[[Connection], Batch],
     limit:int=200,
 )->int:                                       # how many were handled
-    "Applies a batch of waiting updates exactly once. Raises `OperationalError` with nothing applied."
+    "Applies waiting updates exactly once. Raises `OperationalError` with nothing applied."
     with store.write() as connection:
         rows = pending(connection, bot_id, limit)
         if not rows: return 0
         batch = open_batch(connection)
         errors = [_apply(connection, row, batch) for row in rows]
-        batch.finish()
+        failed = _attempt(connection, batch.finish)
+        if failed: log.error('a batch ended badly; its tickets are kept', exc_info=failed)
         now = datetime.now(timezone.utc)
         done = [row.id for row, error in zip(rows, errors) if not error]
-        u = updates.c
-        connection.execute(updates.update().where(u.id.in_(done)).values(handled_at=now, payload=''))
+        emptied = updates.update().where(updates.c.id.in_(done))
+        connection.execute(emptied.values(handled_at=now, payload=''))
         for row, error in zip(rows, errors):
-            if error: connection.execute(updates.update().where(u.id == row.id).values(
+            if error: connection.execute(updates.update().where(updates.c.id == row.id).values(
                 handled_at=now, error=error))
     return len(rows)
 
@@ -105,12 +110,12 @@ def forget_handled(connection:Connection, now:datetime, after:timedelta=timedelt
     old = (u.handled_at < now - after) & (u.error == '')
     return connection.execute(updates.delete().where(old)).rowcount
 
-# %% ../../nbs/bots/00_inbox.ipynb #b5ee9159
+# %% ../../nbs/bots/00_inbox.ipynb #62265dbf
 class InboxBot(ExtBot):
     "A bot whose `get_updates` gives the Bot API's JSON as it came."
     async def get_updates(self, offset:int|None=None, timeout:int=25, limit:int=100)->list:
-        asked = {'offset': offset, 'timeout': timeout, 'limit': limit,
-                 'allowed_updates': ['message', 'edited_message', 'callback_query', 'my_chat_member']}
+        kinds = ['message', 'edited_message', 'callback_query', 'my_chat_member']
+        asked = {'offset': offset, 'timeout': timeout, 'limit': limit, 'allowed_updates': kinds}
         batch = await self._post('getUpdates', asked, read_timeout=timeout + 10)
         if not isinstance(batch, list): raise TelegramError('getUpdates answered no list')
         return batch
@@ -197,9 +202,9 @@ async def work(
         try: await asyncio.wait_for(arrived.wait(), idle)
         except TimeoutError: pass
 
-# %% ../../nbs/bots/00_inbox.ipynb #2df3853b
+# %% ../../nbs/bots/00_inbox.ipynb #212c383c
 async def send_message(bot:ExtBot, payload:dict)->None:
-    "Sends an outbox payload: chat_id, text (HTML), reply_to, thread_id. Raises SendLater or Refused."
+    "Sends chat_id, text (HTML), reply_to, thread_id. Raises `SendLater` or `Refused`."
     to = payload['reply_to']
     reply = ReplyParameters(to, allow_sending_without_reply=True) if to else None
     try:
