@@ -76,20 +76,20 @@ def chosen(only:str, settings:Settings)->set[str]:
                             f"Expected: {', '.join(PARTS)}.")
     return names
 
-# %% ../nbs/99_app.ipynb #c60406f8
+# %% ../nbs/99_app.ipynb #a5719bf1
 def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
-    "The settings to run with, and a bound socket for each part that serves. Raises `SettingsError`."
-    from mytech import wiring
+    "The settings to run with, and a bound socket of each server. Raises `SettingsError`."
+    from mytech.wiring import api_keys, listen, with_sandbox
     s, sockets = settings, {}
-    if 'sandbox' in parts: sockets['sandbox'] = wiring.listen('127.0.0.1', s.sandbox_port, 'SANDBOX_PORT')
-    if 'api' in parts: sockets['api'] = wiring.listen(s.api_host, s.api_port, 'API_PORT')
+    if 'sandbox' in parts: sockets['sandbox'] = listen('127.0.0.1', s.sandbox_port, 'SANDBOX_PORT')
+    if 'api' in parts: sockets['api'] = listen(s.api_host, s.api_port, 'API_PORT')
     if s.sandboxed:
         port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else s.sandbox_port
-        s = wiring.with_sandbox(s, port)
-    if 'api' in parts: wiring.api_keys(s)
+        s = with_sandbox(s, port)
+    if 'api' in parts: api_keys(s)
     return s, sockets
 
-# %% ../nbs/99_app.ipynb #5b808aee
+# %% ../nbs/99_app.ipynb #ccf86f31
 hints = '''
   Try first, on the chat page:
   1  You are Budi Santoso in the group Teknisi Jaksel. Write
@@ -106,7 +106,9 @@ hints = '''
 def run_command(
     only:Annotated[str, typer.Option(help='Some of: collector, api, sandbox. Comma between.')]='',
 )->None:
-    "Run MyTech. Without a token the sandbox chat is the Telegram.\n\nExample: mytech run --only collector"
+    """Run MyTech. Without a token the sandbox chat is the Telegram.
+
+    Example: mytech run --only collector"""
     from mytech import wiring
     from mytech.bootstrap import bootstrap
     settings = load_settings()
@@ -118,16 +120,18 @@ def run_command(
     ready = 'MyTech is ready.' + hints * ('sandbox' in parts)
     asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell(ready)))
 
-# %% ../nbs/99_app.ipynb #0970a272
+# %% ../nbs/99_app.ipynb #04afb75e
 @app.command()
 def predict(
     text:str,
     solving:Annotated[str, typer.Option(help='What ops did.')]='',
     as_json:Json=False,
 )->None:
-    "Label, confidence, decision and the likeliest labels of a message.\n\nExample: mytech predict 'tdk bisa login min'"
+    """Label, confidence, decision and the likeliest labels of a message.
+
+    Example: mytech predict 'tdk bisa login min'"""
     with opened_house() as house: said = house.predict([text], [solving])
-    if said is None: raise SettingsError('there is no current model. Run `mytech retrain` or `mytech run`.')
+    if said is None: raise SettingsError('there is no model that answers. See `mytech doctor`.')
     value = asdict(said[0])
     def pretty()->Table:
         title = f"{value['label']}: {value['status']} ({value['model_version']})"
@@ -146,16 +150,18 @@ def read_table(path:str)->'pandas.DataFrame':
     except (OSError, ValueError) as error:
         raise SettingsError(f'{path}: {error}. Expected: a CSV file.') from None
 
-# %% ../nbs/99_app.ipynb #3f920052
+# %% ../nbs/99_app.ipynb #869a12f5
 @app.command()
 def evaluate(
     train:Annotated[str, typer.Option(help='CSV file, or demo.')],
     test:Annotated[str, typer.Option(help='CSV file.')],
     text_column:str='text', solving_column:str='solving', label_column:str='label',
-    out_of_scope:Annotated[str, typer.Option(help='Label of test rows that belong to no class.')]='',
+    out_of_scope:Annotated[str, typer.Option(help='Label of test rows of no class.')]='',
     as_json:Json=False,
 )->None:
-    "Fit the default classifier on one file, measure it on another.\n\nExample: mytech evaluate --train a.csv --test b.csv"
+    """Fit the default classifier on one file, measure it on another.
+
+    Example: mytech evaluate --train a.csv --test b.csv"""
     from mytech.ml.evaluation import evaluate as measure
     value = measure(read_table(train), read_table(test), text=text_column, solving=solving_column,
                     label=label_column, out_of_scope=out_of_scope or None,
@@ -167,15 +173,18 @@ def evaluate(
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #f7fbd34a
+# %% ../nbs/99_app.ipynb #e82f34db
 @app.command()
 def export(
     sheet:Annotated[str, typer.Argument(help='logs, tracking or monitoring.')],
     out:Annotated[Path|None, typer.Option(help='A file; standard output without it.')]=None,
 )->None:
-    "A sheet as CSV with its exact headers.\n\nExample: mytech export logs --out logs.csv"
+    """A sheet as CSV with its exact headers.
+
+    Example: mytech export logs --out logs.csv"""
     from mytech.ops.export import SHEETS, write_csv
-    if sheet not in SHEETS: raise SettingsError(f"{sheet}: no such sheet. Expected: {', '.join(SHEETS)}.")
+    if sheet not in SHEETS:
+        raise SettingsError(f"{sheet}: no such sheet. Expected: {', '.join(SHEETS)}.")
     with opened_store() as (settings, store), store.read() as connection:
         if out is None:
             write_csv(connection, sheet, settings.timezone, sys.stdout)
@@ -184,23 +193,27 @@ def export(
             written = write_csv(connection, sheet, settings.timezone, file)
     side.print(f'{written} rows in {out}')
 
-# %% ../nbs/99_app.ipynb #d13db52c
+# %% ../nbs/99_app.ipynb #75af69c5
 @app.command()
 def demo(days:Annotated[int, typer.Option(min=1, help='Length of the history.')]=90)->None:
-    "Fill an empty store with the history of an ordinary group.\n\nExample: mytech demo --days 30"
+    """Fill an empty store with the history of an ordinary group.
+
+    Example: mytech demo --days 30"""
     from mytech.bootstrap import bootstrap, is_empty
     with opened_house() as house:
         if not is_empty(house):
             raise SettingsError('the store holds tickets already. Set DATABASE_URL to a new one.')
         bootstrap(house, progress, days)
 
-# %% ../nbs/99_app.ipynb #e382039f
+# %% ../nbs/99_app.ipynb #beb7aca7
 @app.command()
 def retrain(
-    master_data:Annotated[Path|None, typer.Option(help='CSV with text, label and perhaps solving, at.')]=None,
+    master_data:Annotated[Path|None, typer.Option(help='CSV: text, label; solving, at.')]=None,
     as_json:Json=False,
 )->None:
-    "Train on all confirmed labels; promote what passes the gate.\n\nExample: mytech retrain --master-data master.csv"
+    """Train on all confirmed labels; promote what passes the gate.
+
+    Example: mytech retrain --master-data master.csv"""
     from mytech.bootstrap import snapshot, train
     more = read_table(str(master_data)).to_dict('records') if master_data else []
     with opened_house() as house:
@@ -209,53 +222,66 @@ def retrain(
         made = train(house, data, progress)
     value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.verdict.passed,
              'reasons': list(made.verdict.reasons)}
-    show(value, as_json, lambda: f"v{value['version']} " + (
-        'is current now' if made.verdict.passed else 'was not promoted: ' + '; '.join(made.verdict.reasons)))
+    reasons = '; '.join(value['reasons'])
+    outcome = 'is current now' if value['promoted'] else f'was not promoted: {reasons}'
+    show(value, as_json, lambda: f"v{value['version']} {outcome}")
 
-# %% ../nbs/99_app.ipynb #101b2d5b
+# %% ../nbs/99_app.ipynb #9670f1eb
 def _models()->Path: return load_settings().artifacts/'models'
 
 @models_app.command('list')
 def list_models(as_json:Json=False)->None:
-    "All versions, the current one marked.\n\nExample: mytech models list"
+    """All versions, the current one marked.
+
+    Example: mytech models list"""
     from mytech.services.registry import current, versions
     found, now = versions(_models()), current(_models())
     value = [{**asdict(v), 'current': v.number == now} for v in found]
     def pretty()->Table:
         table = Table('', 'version', 'registered', 'accuracy', 'macro-F1')
-        for v in value: table.add_row('→' if v['current'] else '', f"v{v['number']}", v['created'][:16], *(
-            f"{v['metrics'].get(name, float('nan')):.3f}" for name in ('accuracy', 'macro_f1')))
+        for v in value:
+            scores = (v['metrics'].get(name, float('nan')) for name in ('accuracy', 'macro_f1'))
+            table.add_row('→' if v['current'] else '', f"v{v['number']}", v['created'][:16],
+                          *(f'{score:.3f}' for score in scores))
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #02de1ec2
+# %% ../nbs/99_app.ipynb #825b7e52
 @models_app.command('show')
 def show_model(version:str, as_json:Json=False)->None:
-    "Everything known of one version.\n\nExample: mytech models show v3"
+    """Everything known of one version.
+
+    Example: mytech models show v3"""
     from mytech.services.registry import versions
     found = [v for v in versions(_models()) if f'v{v.number}' == f"v{version.removeprefix('v')}"]
-    if not found: raise SettingsError(f'{version}: no such version. `mytech models list` shows all.')
+    if not found: raise SettingsError(f'{version}: no such version. See `mytech models list`.')
     value = asdict(found[0])
     show(value, as_json, lambda: json.dumps(value, indent=2, default=str))
 
-# %% ../nbs/99_app.ipynb #56bc5e21
+# %% ../nbs/99_app.ipynb #fc06814c
 @models_app.command()
 def promote(version:int)->None:
-    "Let a version answer.\n\nExample: mytech models promote 3"
+    """Let a version answer.
+
+    Example: mytech models promote 3"""
     from mytech.services import registry
     registry.promote(_models(), version)
     screen.print(f'v{version} is current now')
 
 @models_app.command()
 def rollback()->None:
-    "Go back to the version before.\n\nExample: mytech models rollback"
+    """Go back to the version before.
+
+    Example: mytech models rollback"""
     from mytech.services import registry
     screen.print(f'v{registry.rollback(_models())} is current again')
 
-# %% ../nbs/99_app.ipynb #fc3aff6b
+# %% ../nbs/99_app.ipynb #dd6463d1
 @app.command()
 def doctor(as_json:Json=False)->None:
-    "Check every setting and connection.\n\nExample: mytech doctor"
+    """Check every setting and connection.
+
+    Example: mytech doctor"""
     from mytech.doctor import examine
     found = examine(load_settings())
     def pretty()->Table:

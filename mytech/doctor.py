@@ -6,11 +6,10 @@
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
            'examine']
 
-# %% ../nbs/96_doctor.ipynb #027bc91f
+# %% ../nbs/96_doctor.ipynb #3e135701
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -61,23 +60,24 @@ def check_disk(settings:Settings)->list[Finding]:
     return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free',
                     '' if free > 1 else 'make room')]
 
-# %% ../nbs/96_doctor.ipynb #b4a62c3c
+# %% ../nbs/96_doctor.ipynb #9ddcf232
 def check_store(settings:Settings)->list[Finding]:
     "The database: opens, and what it holds."
     store = open_store(settings.database_url)
     with store.read() as connection:
         number = connection.execute(select(func.count()).select_from(tickets)).scalar()
-        waiting = connection.execute(select(func.count()).where(updates.c.handled_at.is_(None))).scalar()
-        aside = connection.execute(select(func.count()).where(updates.c.error != '')).scalar()
+        waiting, aside = (connection.execute(select(func.count()).where(which)).scalar()
+                          for which in (updates.c.handled_at.is_(None), updates.c.error != ''))
         boxes = backlog(connection)
     store.close()
     found = [Finding('ok', 'DATABASE_URL', f'{number} tickets, {waiting} updates waiting')]
     if aside: found.append(Finding('look', 'inbox', f'{aside} updates were set aside',
                                    'the column error of the table updates says why'))
-    return found + [Finding('look', f"outbox {box['destination']}", f"{box['parked']} refused: {box['error']}",
-                            'mend the reason; the log names the chat') for box in boxes if box['parked']]
+    return found + [Finding('look', f"outbox {box['destination']}",
+                            f"{box['parked']} refused: {box['error']}", 'mend the reason')
+                    for box in boxes if box['parked']]
 
-# %% ../nbs/96_doctor.ipynb #2c688a77
+# %% ../nbs/96_doctor.ipynb #b2120ac7
 def check_model(settings:Settings)->list[Finding]:
     "The model that should answer: there, every byte as it was registered, and readable."
     models, wanted = settings.artifacts/'models', settings.model_version.removeprefix('v')
@@ -87,14 +87,15 @@ def check_model(settings:Settings)->list[Finding]:
                         'run `mytech retrain`')]
     try: SymptomClassifier.load(checked(models, number))
     except Exception as error: # a foreign folder may raise anything
-        advice = '`mytech models rollback` or `promote`' if wanted == 'auto' else 'set MODEL_VERSION=auto'
+        advice = '`mytech models rollback`' if wanted == 'auto' else 'set MODEL_VERSION=auto'
         return [Finding('wrong', 'model', f'v{number}: {error}', advice)]
     return [Finding('ok', 'model', f'v{number} answers')]
 
-# %% ../nbs/96_doctor.ipynb #273c4e56
+# %% ../nbs/96_doctor.ipynb #3a4b0ab1
 def check_telegram(settings:Settings)->list[Finding]:
     "The collector's token, and whether its bot may read along."
-    if settings.sandboxed: return [Finding('off', 'TELEGRAM_BOT_TOKEN', 'not set: the sandbox is the Telegram')]
+    if settings.sandboxed:
+        return [Finding('off', 'TELEGRAM_BOT_TOKEN', 'not set: the sandbox is the Telegram')]
     base = (settings.telegram_api_base or 'https://api.telegram.org').rstrip('/')
     token = settings.telegram_bot_token.get_secret_value()
     said = httpx.get(f'{base}/bot{token}/getMe', timeout=10).json()
@@ -103,30 +104,32 @@ def check_telegram(settings:Settings)->list[Finding]:
                         'take the token that @BotFather gave')]
     me = said['result']
     if not me.get('can_read_all_group_messages'):
-        return [Finding('wrong', f"@{me['username']}", 'privacy mode is on: it sees no ordinary messages',
+        return [Finding('wrong', f"@{me['username']}", 'privacy mode is on: it sees too little',
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #b767cfb0
+# %% ../nbs/96_doctor.ipynb #93ef5e45
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
     s = settings
-    return [Finding('ok' if value else 'off', name, 'set' if value else 'not set') for name, value in (
-        ('GOOGLE_SERVICE_ACCOUNT_JSON', s.google_service_account_json), ('S3_BUCKET_NAME', s.s3_bucket_name),
-        ('GEMINI_API_KEY', s.gemini_api_key), ('MLFLOW_TRACKING_URI', s.mlflow_tracking_uri),
-        ('SLACK_BOT_TOKEN', s.slack_bot_token))]
+    accounts = {'GOOGLE_SERVICE_ACCOUNT_JSON': s.google_service_account_json,
+                'S3_BUCKET_NAME': s.s3_bucket_name, 'GEMINI_API_KEY': s.gemini_api_key,
+                'MLFLOW_TRACKING_URI': s.mlflow_tracking_uri, 'SLACK_BOT_TOKEN': s.slack_bot_token}
+    return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
+            for name, value in accounts.items()]
 
-# %% ../nbs/96_doctor.ipynb #c7232d67
+# %% ../nbs/96_doctor.ipynb #3bd323ee
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
 )->list[Finding]:
     "Every check; one that breaks is reported like any other trouble."
-    checks = {'settings': lambda: check_settings(settings, env_file), 'ARTIFACTS_URL': lambda: check_disk(settings),
-              'DATABASE_URL': lambda: check_store(settings), 'model': lambda: check_model(settings),
-              'Telegram': lambda: check_telegram(settings), 'followers': lambda: check_followers(settings)}
+    checks = {'settings': partial(check_settings, env_file=env_file), 'ARTIFACTS_URL': check_disk,
+              'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
+              'followers': check_followers}
     found = []
     for what, check in checks.items():
-        try: found += check()
-        except Exception as error: found.append(Finding('wrong', what, mask(str(error).splitlines()[0])))
+        try: found += check(settings)
+        except Exception as error:
+            found.append(Finding('wrong', what, mask(str(error).splitlines()[0])))
     return found

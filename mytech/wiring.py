@@ -115,12 +115,13 @@ def desk_opener(house:House, bot:InboxBot)->Callable[[Connection], Batch]:
         return Batch(lambda update: take(desk, update), lambda: finish(desk))
     return open_batch
 
-# %% ../nbs/97_wiring.ipynb #5a28c018
+# %% ../nbs/97_wiring.ipynb #dd47e6af
 async def speak(house:House, bot:InboxBot)->None:
     "Sends what the outbox holds for this bot, until cancelled."
     while True:
         now = datetime.now(timezone.utc)
-        try: sent = await deliver(house.store, f'telegram:{bot.id}', partial(send_message, bot), now)
+        send = partial(send_message, bot)
+        try: sent = await deliver(house.store, f'telegram:{bot.id}', send, now)
         except Exception: sent = log.exception('sending: trying again')
         await asyncio.sleep(1.0 if sent else 0.3)
 
