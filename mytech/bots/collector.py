@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'watches', 'reply', 'on_request', 'on_album_part',
            'on_command', 'ticket_of_answer', 'signer', 'may_answer', 'on_answer', 'record', 'on_edit',
-           'on_edited_request', 'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'finish']
+           'on_edited_request', 'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'confirm', 'finish']
 
-# %% ../../nbs/bots/01_collector.ipynb #5d1b8f37
+# %% ../../nbs/bots/01_collector.ipynb #3295a2a2
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,8 +26,9 @@ from ..core.texts import number, say
 from ..services.outbox import enqueue
 from ..services.store import count
 from ..services.tickets import (attach, change_ticket, find_album, find_message, find_ticket,
-                                     known_chats, latest_ticket, migrate_chat, note_chat, open_ticket,
-                                     respond, save_predictions, texts_of, ticket_row, ticket_rows)
+                                     known_chats, latest_ticket, migrate_chat, note_chat,
+                                     open_ticket, respond, save_predictions, texts_of, ticket_row,
+                                     ticket_rows)
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def media_of(raw:dict)->tuple[str,str]:
     largest = found[-1] if isinstance(found, list) else found
     return _media_names.get(kind, kind), largest.get('file_id', '')
 
-# %% ../../nbs/bots/01_collector.ipynb #f32028e3
+# %% ../../nbs/bots/01_collector.ipynb #163e20dc
 _anonymous = {1087968824, 136817688}
 
 def _moment(seconds:int|None)->datetime|None:
@@ -55,18 +56,18 @@ def read_message(raw:dict)->Message:
     topic = index(raw['message_thread_id']) if raw.get('is_topic_message') else None
     if to and to['message_id'] == topic: to = None
     return Message(
-        index(chat['id']), index(raw['message_id']), 0 if anonymous else index(sender.get('id', 0)),
-        _moment(raw['date']),
-        valid(raw.get('text') or raw.get('caption')),
-        valid(chat.get('title') or chat.get('username') or str(chat['id'])),
-        valid(' '.join(filter(None, (sender.get('first_name'), sender.get('last_name'))))),
-        media_type, file_id, raw.get('media_group_id') or '',
-        topic, _moment(raw.get('edit_date')),
-        'forward_origin' in raw or 'forward_date' in raw,
-        bool(raw.get('is_automatic_forward') or sender.get('is_bot') and not anonymous),
-        read_message(to) if to else None)
+        chat_id=index(chat['id']), message_id=index(raw['message_id']),
+        user_id=0 if anonymous else index(sender.get('id', 0)), at=_moment(raw['date']),
+        text=valid(raw.get('text') or raw.get('caption')),
+        chat_title=valid(chat.get('title') or chat.get('username') or str(chat['id'])),
+        user_name=valid(' '.join(filter(None, map(sender.get, ('first_name', 'last_name'))))),
+        media_type=media_type, file_id=file_id, media_group_id=raw.get('media_group_id') or '',
+        thread_id=topic, edited_at=_moment(raw.get('edit_date')),
+        forwarded='forward_origin' in raw or 'forward_date' in raw,
+        from_bot=bool(raw.get('is_automatic_forward') or sender.get('is_bot') and not anonymous),
+        reply_to=read_message(to) if to else None)
 
-# %% ../../nbs/bots/01_collector.ipynb #47a46bb4
+# %% ../../nbs/bots/01_collector.ipynb #feb4ac34
 Predict = Callable[[list[str], list[str]], list[Prediction]|None] # texts, solvings; None: no model
 
 @dataclass
@@ -79,7 +80,7 @@ class Desk:
     connection: Connection
     now: datetime
     changed: set[int] = field(default_factory=set)                    # tickets to predict again
-    solved: list[tuple[int, Message]] = field(default_factory=list)   # tickets to confirm, and where
+    solved: list[tuple[int, Message]] = field(default_factory=list)   # to confirm, and where
     chats: dict[int, dict[int, str]] = field(default_factory=dict)    # what `known_chats` said
 
     def count(self, name:str)->None: count(self.connection, name, self.now)
@@ -99,12 +100,18 @@ def watches(desk:Desk, message:Message)->bool:
     return message.chat_id < 0 and not ids & (s.ops_chat_id | s.admin_chat_id | s.report_chat_id
                                               | s.suggest_chat_id)
 
-# %% ../../nbs/bots/01_collector.ipynb #d7fc44b9
-def reply(desk:Desk, message:Message, key:str, within:timedelta=timedelta(minutes=10), **values)->None:
-    "Writes an answer to this message, in its own chat and topic, into the outbox."
-    payload = {'lane': message.chat_id, 'chat_id': message.chat_id, 'reply_to': message.message_id,
-               'thread_id': message.thread_id, 'text': say(key, desk.settings.bot_language, **values)}
-    enqueue(desk.connection, f'telegram:{desk.bot_id}', payload, desk.now, within)
+# %% ../../nbs/bots/01_collector.ipynb #66bad585
+def reply(
+    desk:Desk,
+    message:Message, # the one that is answered, in its own chat and topic
+    key:str,         # of `core.texts.catalogue`
+    **values,        # what the text leaves open
+)->None:
+    "Writes an answer into the outbox; ten minutes later nobody needs it any more."
+    payload = {'lane': message.chat_id, 'chat_id': message.chat_id,
+               'reply_to': message.message_id, 'thread_id': message.thread_id,
+               'text': say(key, desk.settings.bot_language, **values)}
+    enqueue(desk.connection, f'telegram:{desk.bot_id}', payload, desk.now, timedelta(minutes=10))
 
 # %% ../../nbs/bots/01_collector.ipynb #3e88c36a
 def on_request(desk:Desk, message:Message)->None:
@@ -127,7 +134,7 @@ def on_album_part(desk:Desk, ticket_id:int, message:Message)->None:
     change_ticket(desk.connection, ticket_id, tech_text=message.text)
     desk.changed.add(ticket_id)
 
-# %% ../../nbs/bots/01_collector.ipynb #b7d90551
+# %% ../../nbs/bots/01_collector.ipynb #800226c1
 def on_command(desk:Desk, message:Message)->None:
     "`/id`, `/help` and `/start`, in private or addressed to this bot."
     command, _, name = message.text.split()[0][1:].lower().partition('@')
@@ -138,22 +145,22 @@ def on_command(desk:Desk, message:Message)->None:
 
 def _form(settings:Settings)->dict[str,str]:
     "What the expected form of a reply looks like here."
-    return {'app': next(iter(settings.app_codes), 'APP'), 'example': next(iter(settings.solvers), 'ab')}
+    return {'app': next(iter(settings.app_codes), 'APP'),
+            'example': next(iter(settings.solvers), 'ab')}
 
-# %% ../../nbs/bots/01_collector.ipynb #04340a11
+# %% ../../nbs/bots/01_collector.ipynb #e5301471
 def ticket_of_answer(desk:Desk, question:Message)->Row|None:
-    "The ticket that an answer is about."
-    ticket_id = find_ticket(desk.connection, question.chat_id, question.message_id)
-    if not ticket_id and question.media_group_id:
-        ticket_id = find_album(desk.connection, question.chat_id, question.media_group_id)
-    of_ops = desk.settings.ops_user_ids and is_ops(question.user_id, desk.settings.ops_user_ids)
-    if not ticket_id and (question.from_bot or of_ops): return None
-    if not ticket_id: desk.changed.add(ticket_id := open_ticket(desk.connection, question))
+    "The ticket that an answer is about; what bots and ops say themselves never becomes one."
+    ticket_id = (find_ticket(desk.connection, question.chat_id, question.message_id)
+                 or find_album(desk.connection, question.chat_id, question.media_group_id))
+    if not ticket_id:
+        if question.from_bot or question.user_id in desk.settings.ops_user_ids: return None
+        desk.changed.add(ticket_id := open_ticket(desk.connection, question))
     return ticket_row(desk.connection, ticket_id)
 
-# %% ../../nbs/bots/01_collector.ipynb #bd1e36fe
+# %% ../../nbs/bots/01_collector.ipynb #a09d54e5
 def signer(desk:Desk, message:Message, said:OpsReply)->str|None:
-    "Who signed; empty when nobody did. Unknown initials are nobody's: the bot says what it expects."
+    "Who signed; empty when nobody did, None for unknown initials: the bot says what it expects."
     name = solver_name(said.initials, desk.settings.solvers) if said.initials else ''
     if name is None:
         known = shorten(', '.join(desk.settings.solvers), 300, placeholder=' …')
@@ -197,7 +204,7 @@ def record(desk:Desk, ticket:Row, message:Message, said:OpsReply, name:str, at:d
         desk.solved.append((ticket.id, message))
     change_ticket(desk.connection, ticket.id, **facts)
 
-# %% ../../nbs/bots/01_collector.ipynb #6a2aaf12
+# %% ../../nbs/bots/01_collector.ipynb #1526dc94
 def on_edit(desk:Desk, message:Message)->None:
     "An edited message, known or not."
     found = find_message(desk.connection, message.chat_id, message.message_id)
@@ -208,8 +215,10 @@ def on_edit(desk:Desk, message:Message)->None:
         return on_new(desk, message, edited_at)
     if found.role in ('tech', 'album'): return on_edited_request(desk, found.ticket_id, message)
     ticket = ticket_row(desk.connection, found.ticket_id)
-    if message.message_id == ticket.ops_message_id: on_edited_answer(desk, ticket, message, edited_at)
-    elif ticket.solved_at is None and may_answer(desk, message): on_answer(desk, message, edited_at)
+    if message.message_id == ticket.ops_message_id:
+        on_edited_answer(desk, ticket, message, edited_at)
+    elif ticket.solved_at is None and may_answer(desk, message):
+        on_answer(desk, message, edited_at)
 
 # %% ../../nbs/bots/01_collector.ipynb #f9faa820
 def on_edited_request(desk:Desk, ticket_id:int, message:Message)->None:
@@ -230,15 +239,13 @@ def on_edited_answer(desk:Desk, ticket:Row, message:Message, at:datetime)->None:
                   app_code=said.app_code, solver_name=name)
     desk.changed.add(ticket.id)
 
-# %% ../../nbs/bots/01_collector.ipynb #1858279a
+# %% ../../nbs/bots/01_collector.ipynb #18b753aa
 def on_new(desk:Desk, message:Message, at:datetime)->None:
     "A new message in a watched group."
     if may_answer(desk, message) and on_answer(desk, message, at): return
-    part_of = message.media_group_id
-    album = part_of and find_album(desk.connection, message.chat_id, part_of)
+    album = find_album(desk.connection, message.chat_id, message.media_group_id)
     if album: return on_album_part(desk, album, message)
-    ops_ids = desk.settings.ops_user_ids
-    if not (ops_ids and is_ops(message.user_id, ops_ids)): return on_request(desk, message)
+    if message.user_id not in desk.settings.ops_user_ids: return on_request(desk, message)
     desk.count('ignored_reply' if message.reply_to else 'ops_talk')
 
 # %% ../../nbs/bots/01_collector.ipynb #8fb1fcae
@@ -263,31 +270,36 @@ def take(desk:Desk, update:dict)->None:
     if 'edited_message' in update: on_edit(desk, message)
     else: on_new(desk, message, message.at)
 
-# %% ../../nbs/bots/01_collector.ipynb #44fac886
+# %% ../../nbs/bots/01_collector.ipynb #95ed30d3
 def predict_changed(desk:Desk)->dict[int,Prediction]:
     "Predicts and stores; empty without a model."
     asked = texts_of(desk.connection, desk.changed)
-    try: said = desk.predict([text for text, _ in asked.values()],
-                             [solving for _, solving in asked.values()]) if asked else None
+    if not asked: return {}
+    texts, solvings = map(list, zip(*asked.values()))
+    try: said = desk.predict(texts, solvings) or []
     except Exception:
         log.exception('the model failed on %d tickets; they are kept without a label', len(asked))
-        said = None
-    made = dict(zip(asked, said or []))
+        return {}
+    made = dict(zip(asked, said))
     save_predictions(desk.connection, made, desk.now)
     return made
 
-# %% ../../nbs/bots/01_collector.ipynb #7beeaffa
+# %% ../../nbs/bots/01_collector.ipynb #a90b7d84
+def confirm(desk:Desk, message:Message, ticket:Row, said:Prediction|None)->None:
+    "Tells ops what was recorded: the time, whether it was in time, and the label."
+    language = desk.settings.bot_language
+    in_time = sla(ticket.sla_minutes, ticket.sla_target).status == 'OK'
+    values = {'minutes': number(ticket.sla_minutes, language),
+              'sla': say('sla_ok' if in_time else 'sla_late', language,
+                         target=number(ticket.sla_target, language, 0))}
+    if said is None: return reply(desk, message, 'recorded_unlabelled', **values)
+    reply(desk, message, 'recorded' if said.status == Status.AUTO else 'recorded_unsure',
+          label=said.label, confidence=number(100 * said.confidence, language, 0), **values)
+
+# %% ../../nbs/bots/01_collector.ipynb #9d9468c8
 def finish(desk:Desk)->None:
     "Predictions for what changed, confirmations for what was solved."
-    made, language = predict_changed(desk), desk.settings.bot_language
+    made = predict_changed(desk)
     rows = ticket_rows(desk.connection, [ticket_id for ticket_id, _ in desk.solved])
     for ticket_id, message in desk.solved:
-        row, said = rows[ticket_id], made.get(ticket_id)
-        judged = sla(row.sla_minutes, row.sla_target)
-        verdict = say('sla_ok', language) if judged.status == 'OK' else say(
-            'sla_late', language, target=number(row.sla_target, language, 0))
-        key = 'recorded_unlabelled' if said is None else (
-            'recorded' if said.status == Status.AUTO else 'recorded_unsure')
-        values = {} if said is None else {'label': said.label, 'confidence': number(
-            100 * said.confidence, language, 0)}
-        reply(desk, message, key, minutes=number(row.sla_minutes, language), sla=verdict, **values)
+        confirm(desk, message, rows[ticket_id], made.get(ticket_id))

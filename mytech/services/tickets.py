@@ -36,7 +36,7 @@ def note_chat(connection:Connection, chat_id:int, label:str)->None:
     insert_new(connection, chats, {'id': chat_id, 'group_id': chat_id, 'label': label})
     if label: connection.execute(chats.update().where(chats.c.id == chat_id).values(label=label))
 
-# %% ../../nbs/services/01_tickets.ipynb #56f9b9f4
+# %% ../../nbs/services/01_tickets.ipynb #c6ea5980
 def migrate_chat(connection:Connection, old:int, new:int)->None:
     "Makes both ids one group; says nothing when they are already."
     label = connection.execute(select(chats.c.label).where(chats.c.id == old)).scalar() or ''
@@ -44,7 +44,8 @@ def migrate_chat(connection:Connection, old:int, new:int)->None:
     before = select(chats.c.group_id).where(chats.c.id == old).scalar_subquery()
     same = or_(chats.c.group_id == before, chats.c.id == new)
     connection.execute(chats.update().where(same).values(group_id=new))
-    connection.execute(chats.update().where(chats.c.id == new, chats.c.label == '').values(label=label))
+    nameless = chats.update().where(chats.c.id == new, chats.c.label == '')
+    connection.execute(nameless.values(label=label))
 
 # %% ../../nbs/services/01_tickets.ipynb #cd69ba13
 def attach(connection:Connection, ticket_id:int, message:Message, role:str)->bool:
@@ -82,14 +83,15 @@ def find_ticket(connection:Connection, chat_id:int, message_id:int)->int|None:
     found = find_message(connection, chat_id, message_id)
     return found.ticket_id if found else None
 
-# %% ../../nbs/services/01_tickets.ipynb #a4306066
+# %% ../../nbs/services/01_tickets.ipynb #509b9047
 def find_album(connection:Connection, chat_id:int, media_group_id:str)->int|None:
-    "The ticket that an album belongs to."
+    "The ticket that an album belongs to; none for the empty id of what is no album."
+    if not media_group_id: return None
     return connection.execute(select(ticket_messages.c.ticket_id).where(
         ticket_messages.c.media_group_id == media_group_id,
         ticket_messages.c.chat_id == chat_id)).scalar()
 
-# %% ../../nbs/services/01_tickets.ipynb #bce4d573
+# %% ../../nbs/services/01_tickets.ipynb #a5e4286f
 def latest_ticket(
     connection:Connection,
     message:Message,
@@ -97,11 +99,13 @@ def latest_ticket(
 )->int|None:
     "The ticket of the same sender in the same group that a follow-up means."
     t = tickets.c
-    mine = (t.tech_user_id == message.user_id) & t.chat_id.in_(group_ids(connection, message.chat_id))
-    recent = t.solved_at.is_(None) | (t.tech_at >= message.at - within)
+    here = t.chat_id.in_(group_ids(connection, message.chat_id))
+    mine = here & (t.tech_user_id == message.user_id)
+    recent = t.tech_at.between(message.at - 14 * within, message.at)
+    open_or_new = t.solved_at.is_(None) | (t.tech_at >= message.at - within)
     same_topic = case((t.thread_id == message.thread_id, 1), else_=0)
     return connection.execute(
-        select(t.id).where(mine, recent, t.tech_at >= message.at - 14 * within, t.tech_at <= message.at)
+        select(t.id).where(mine, recent, open_or_new)
         .order_by(t.solved_at.is_(None).desc(), same_topic.desc(), t.tech_at.desc(), t.id.desc())
         .limit(1)).scalar()
 
@@ -122,7 +126,7 @@ def ticket_row(connection:Connection, ticket_id:int)->Row|None:
     "The ticket as it is stored."
     return ticket_rows(connection, [ticket_id]).get(ticket_id)
 
-# %% ../../nbs/services/01_tickets.ipynb #d8df8953
+# %% ../../nbs/services/01_tickets.ipynb #cf9f6768
 _stop_clock = _change.where(tickets.c.response_at.is_(None))
 
 def respond(
@@ -133,17 +137,17 @@ def respond(
     target:float,   # minutes
 )->None:
     "Stops the clock unless it stands already."
-    connection.execute(_stop_clock, {'ticket_id': ticket_id, 'response_at': at, 'sla_minutes': minutes,
-                                     'sla_target': target})
+    connection.execute(_stop_clock, {'ticket_id': ticket_id, 'response_at': at,
+                                     'sla_minutes': minutes, 'sla_target': target})
 
-# %% ../../nbs/services/01_tickets.ipynb #3432f0e8
+# %% ../../nbs/services/01_tickets.ipynb #90c7e52e
 def save_predictions(connection:Connection, made:dict[int,Prediction], at:datetime)->None:
     "Stores or replaces the predictions of these tickets (ticket id -> prediction)."
     if not made: return
     connection.execute(predictions.delete().where(predictions.c.ticket_id.in_(list(made))))
     connection.execute(predictions.insert(), [
-        {'ticket_id': ticket_id, 'label': p.label, 'confidence': p.confidence, 'status': str(p.status),
-         'top': [list(pair) for pair in p.top], 'source': str(p.source),
+        {'ticket_id': ticket_id, 'label': p.label, 'confidence': p.confidence,
+         'status': str(p.status), 'top': [list(pair) for pair in p.top], 'source': str(p.source),
          'model_version': p.model_version, 'predicted_at': at} for ticket_id, p in made.items()])
 
 # %% ../../nbs/services/01_tickets.ipynb #1b9501fa
@@ -159,7 +163,7 @@ def unpredicted(connection:Connection, since:datetime, limit:int=1000)->list[int
     missing = select(tickets.c.id).where(tickets.c.tech_at >= since, ~known[0], ~known[1])
     return list(connection.scalars(missing.order_by(tickets.c.id.desc()).limit(limit)))
 
-# %% ../../nbs/services/01_tickets.ipynb #521bff17
+# %% ../../nbs/services/01_tickets.ipynb #edcb0bca
 def save_review(
     connection:Connection,
     ticket_id:int,
@@ -171,11 +175,12 @@ def save_review(
     said = connection.execute(select(predictions.c.label).where(
         predictions.c.ticket_id == ticket_id)).scalar()
     status = ReviewStatus.APPROVED if said == label else ReviewStatus.CORRECTED
-    connection.execute(reviews.insert(), {'ticket_id': ticket_id, 'label': label, 'status': str(status),
-                                          'reviewer': reviewer, 'reviewed_at': at})
+    connection.execute(reviews.insert(), {
+        'ticket_id': ticket_id, 'label': label, 'status': str(status), 'reviewer': reviewer,
+        'reviewed_at': at})
     return status
 
-# %% ../../nbs/services/01_tickets.ipynb #be8dfadf
+# %% ../../nbs/services/01_tickets.ipynb #ba906ade
 def joined()->Select:
     "Ticket columns, plus group_label, prediction columns, review_label, review_status, reviewer."
     latest = select(func.max(reviews.c.id)).group_by(reviews.c.ticket_id).scalar_subquery()
@@ -183,9 +188,9 @@ def joined()->Select:
     group, now = chats.alias(), chats.alias('now')
     label = func.coalesce(func.nullif(now.c.label, ''), func.nullif(group.c.label, ''))
     said = [column for column in predictions.c if column.name != 'ticket_id']
-    return select(tickets, label.label('group_label'), *said, standing.c.label.label('review_label'),
-                  standing.c.status.label('review_status'), standing.c.reviewer,
-                  standing.c.reviewed_at).select_from(
+    reviewed = [standing.c.label.label('review_label'), standing.c.status.label('review_status'),
+                standing.c.reviewer, standing.c.reviewed_at]
+    return select(tickets, label.label('group_label'), *said, *reviewed).select_from(
         tickets.join(group, group.c.id == tickets.c.chat_id)
         .outerjoin(now, now.c.id == group.c.group_id)
         .outerjoin(predictions, predictions.c.ticket_id == tickets.c.id)
@@ -211,7 +216,7 @@ def review_status(row:Row)->str:
     if row.review_status: return row.review_status
     return str(ReviewStatus.AUTO_APPROVED if row.status == Status.AUTO else ReviewStatus.PENDING)
 
-# %% ../../nbs/services/01_tickets.ipynb #4888f459
+# %% ../../nbs/services/01_tickets.ipynb #3fe25da1
 def logs(connection:Connection)->Iterator[Row]:
     "Joined rows of answered tickets, in the order of the technicians' messages."
     t = tickets.c
@@ -220,7 +225,8 @@ def logs(connection:Connection)->Iterator[Row]:
 
 def tracked(connection:Connection)->Iterator[Row]:
     "Joined rows of predicted tickets, in the same order."
-    found = joined().where(predictions.c.status.is_not(None)).order_by(tickets.c.tech_at, tickets.c.id)
+    t, predicted = tickets.c, predictions.c.status.is_not(None)
+    found = joined().where(predicted).order_by(t.tech_at, t.id)
     yield from connection.execution_options(yield_per=1000).execute(found)
 
 # %% ../../nbs/services/01_tickets.ipynb #2ef073b4
