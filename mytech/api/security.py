@@ -51,7 +51,7 @@ def problem(status:int, title:str, detail:str, headers:dict|None=None)->JSONResp
     body = {'type': 'about:blank', 'title': title, 'status': status, 'detail': detail}
     return JSONResponse(body, status, headers, media_type='application/problem+json')
 
-# %% ../../nbs/api/00_security.ipynb #431e808d
+# %% ../../nbs/api/00_security.ipynb #8cfe4509
 def explain_problems(app:FastAPI)->FastAPI:
     "Gives every error of this app the one shape."
     @app.exception_handler(StarletteHTTPException)
@@ -60,6 +60,7 @@ def explain_problems(app:FastAPI)->FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request:Request, error:RequestValidationError)->JSONResponse:
-        wrong = [f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors()]
+        wrong = [f"{'.'.join(map(str, found['loc'][1:])) or 'body'}: {found['msg']}"
+                 for found in error.errors()]
         return problem(422, 'malformed request', '; '.join(wrong))
     return app

@@ -44,16 +44,15 @@ def read_ids(
     if wrong: raise ValueError(f"{wrong[0]!r} is no Telegram id")
     return frozenset(int(word) for word in words)
 
-# %% ../../nbs/core/00_config.ipynb #844a1bbb
+# %% ../../nbs/core/00_config.ipynb #6a19f71c
 def read_pauses(
     text:str|tuple, # `00:00-06:00,13:00-14:00`
 )->tuple[tuple[time,time],...]:
     "Pauses as (start, end), sorted; an end of 24:00 reads as midnight. Raises `ValueError`."
     if not isinstance(text, str): return tuple(text)
-    pauses = []
+    clock, pauses = r'([01]?\d|2[0-3]):([0-5]\d)', []
     for item in filter(None, (part.strip() for part in text.split(','))):
-        found = re.fullmatch(r'([01]?\d|2[0-3]):([0-5]\d)\s*-\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)',
-                             item)
+        found = re.fullmatch(rf'{clock}\s*-\s*(?:{clock}|24:00)', item)
         if not found: raise ValueError(f"{item!r} is no HH:MM-HH:MM pause")
         h1, m1, h2, m2 = (int(part or 0) for part in found.groups())
         start, end = time(h1, m1), time(h2, m2)
@@ -61,7 +60,7 @@ def read_pauses(
         pauses.append((start, end))
     return tuple(sorted(pauses))
 
-# %% ../../nbs/core/00_config.ipynb #07a5e26f
+# %% ../../nbs/core/00_config.ipynb #a3242b91
 def read_timezone(
     name:str|ZoneInfo, # an IANA name
 )->ZoneInfo:
@@ -69,7 +68,8 @@ def read_timezone(
     if isinstance(name, ZoneInfo): return name
     if name not in available_timezones():
         near = difflib.get_close_matches(name, available_timezones(), 2, 0.4)
-        raise ValueError(f"{name!r} is no time zone" + (f"; did you mean {near[0]}?" if near else ''))
+        meant = f"; did you mean {near[0]}?" if near else ''
+        raise ValueError(f"{name!r} is no time zone{meant}")
     return ZoneInfo(name)
 
 # %% ../../nbs/core/00_config.ipynb #64348cce

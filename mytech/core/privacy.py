@@ -25,7 +25,7 @@ NIK = (
     r"(?:\d{6}[ .\-]?\d{6}[ .\-]?\d{4}|\d{4}(?:[ .\-]\d{4}){3})(?!\d)"
 )
 
-# %% ../../nbs/core/04_privacy.ipynb #54384044
+# %% ../../nbs/core/04_privacy.ipynb #be684f5d
 _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in (
     (r"(?<!\d)\d{5,}:[\w\-]{12,}", "[token]"),
     (r"\b(bearer|basic)\s+[\w.~+/=\-]{6,}", r"\1 [token]"),
@@ -33,8 +33,8 @@ _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replace
     (r"(://[^\s/:@]*):[^\s/@]+@", r"\1:[token]@"),
     (EMAIL, "[email]"),
     (PHONE, "[phone]"),
-    (rf"((?:\b|{_AFTER_ESCAPE})nik(?:\\[abfnrtv]|\\x[\da-f]{{2}}|\\u[\da-f]{{4}}|\W){{0,4}})\d{{5,}}",
-     r"\1[nik]"),
+    (rf"((?:\b|{_AFTER_ESCAPE})nik(?:\\(?:[abfnrtv]|x[\da-f]{{2}}|u[\da-f]{{4}})|\W){{0,4}})"
+     r"\d{5,}", r"\1[nik]"),
     (NIK, "[nik]"),
 )]
 

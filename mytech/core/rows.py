@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['local_stamp', 'logs_row', 'tracking_row']
 
-# %% ../../nbs/core/05_rows.ipynb #6b276088
+# %% ../../nbs/core/05_rows.ipynb #0f3fefad
+from dataclasses import astuple
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -20,21 +21,21 @@ def local_stamp(
     "A moment as local text."
     return moment.astimezone(zone).strftime('%Y-%m-%d %H:%M:%S') if moment else ''
 
-# %% ../../nbs/core/05_rows.ipynb #a45a22eb
+# %% ../../nbs/core/05_rows.ipynb #2b574753
 def logs_row(
     ticket:Ticket,
     zone:ZoneInfo,
 )->dict[str,object]: # keys are `LOGS`, in order
     "A ticket as a row of the sheet Logs."
     stamp = local_stamp(ticket.tech_at, zone)
-    judged = None if ticket.sla_minutes is None else sla(ticket.sla_minutes, ticket.sla_target or 15)
+    waits = ticket.sla_minutes is None
+    judged = ('', '', '') if waits else astuple(sla(ticket.sla_minutes, ticket.sla_target or 15))
     return dict(zip(LOGS, (
-        ticket.group_label, stamp[:10], local_stamp(ticket.response_at, zone), ticket.tech_message_id,
-        stamp[:10], stamp[11:], ticket.tech_text, ticket.media_type, ticket.media_url,
-        '' if ticket.ops_message_id is None else ticket.ops_message_id, ticket.ops_text, ticket.solving,
-        local_stamp(ticket.solved_at, zone), ticket.app_code, ticket.solver_name,
-        'true' if ticket.is_oncek else 'false', judged.minutes if judged else '',
-        judged.status if judged else '', judged.remaining if judged else '', ticket.symptom),
+        ticket.group_label, stamp[:10], local_stamp(ticket.response_at, zone),
+        ticket.tech_message_id, stamp[:10], stamp[11:], ticket.tech_text, ticket.media_type,
+        ticket.media_url, '' if ticket.ops_message_id is None else ticket.ops_message_id,
+        ticket.ops_text, ticket.solving, local_stamp(ticket.solved_at, zone), ticket.app_code,
+        ticket.solver_name, 'true' if ticket.is_oncek else 'false', *judged, ticket.symptom),
         strict=True))
 
 # %% ../../nbs/core/05_rows.ipynb #391bd09a

@@ -36,14 +36,15 @@ def open_time(
         now = max(now, min(resume, end))
     return running + end - now
 
-# %% ../../nbs/core/03_sla.ipynb #5b4ff4ad
+# %% ../../nbs/core/03_sla.ipynb #7afd442a
 def steady(start:datetime, end:datetime, zone:ZoneInfo)->Iterator[tuple[datetime,datetime]]:
     "A stretch in UTC, cut into parts of a day at most within which the zone keeps its offset."
     offsets = {moment.astimezone(zone).utcoffset() for moment in (start, end)}
-    if len(offsets) == 1 and end - start <= timedelta(1) or end - start <= timedelta(microseconds=1):
+    length = end - start
+    if length <= (timedelta(days=1) if len(offsets) == 1 else timedelta(microseconds=1)):
         yield start, end
     else:
-        middle = start + (end - start) / 2
+        middle = start + length / 2
         yield from steady(start, middle, zone)
         yield from steady(middle, end, zone)
 

@@ -31,11 +31,13 @@ def rows_of(connection:Connection, sheet:str, zone:ZoneInfo)->Iterator[dict[str,
                                row.review_label or row.label, row.predicted_at, zone)
     else: raise KeyError(f"{sheet!r} is none of {', '.join(SHEETS)}")
 
-# %% ../../nbs/ops/05_export.ipynb #c9be77b5
+# %% ../../nbs/ops/05_export.ipynb #3b7bbeb1
 def write_csv(connection:Connection, sheet:str, zone:ZoneInfo, file:TextIO)->int:
     "Writes header and rows; how many rows. What people wrote stays as they wrote it."
     writer = csv.DictWriter(file, SHEETS[sheet], lineterminator='\n')
     writer.writeheader()
     written = 0
-    for written, row in enumerate(rows_of(connection, sheet, zone), 1): writer.writerow(row)
+    for row in rows_of(connection, sheet, zone):
+        writer.writerow(row)
+        written += 1
     return written

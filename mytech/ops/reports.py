@@ -15,7 +15,7 @@ from sqlalchemy import Row
 from ..core.schema import MONITORING, ReviewStatus, Status
 from ..services.tickets import review_status
 
-# %% ../../nbs/ops/00_reports.ipynb #6276dee1
+# %% ../../nbs/ops/00_reports.ipynb #b6bba2dc
 def monitoring_row(
     hour:str,        # `YYYY-MM-DD HH:00`, local
     rows:list[Row],  # the hour's predictions, joined with their reviews; at least one
@@ -26,10 +26,11 @@ def monitoring_row(
     pending = states.count(ReviewStatus.PENDING)
     reviewed = [row for row in rows if row.review_label]
     stood = sum(row.review_label == row.label for row in reviewed)
+    accuracy = round(100 * stood / len(reviewed), 2) if reviewed else ''
     confidence = 100 * sum(row.confidence for row in rows) / len(rows)
     return dict(zip(MONITORING, (
         hour, len(rows), round(confidence, 2), auto, len(rows) - auto, pending, len(reviewed),
-        round(100 * stood / len(reviewed), 2) if reviewed else '', rows[-1].model_version), strict=True))
+        accuracy, rows[-1].model_version), strict=True))
 
 # %% ../../nbs/ops/00_reports.ipynb #16c850c7
 def monitoring(

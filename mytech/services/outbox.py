@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['enqueue', 'due', 'SendLater', 'Refused', 'pause', 'settle', 'drop_stale', 'deliver', 'backlog']
 
-# %% ../../nbs/services/02_outbox.ipynb #8cad18d6
+# %% ../../nbs/services/02_outbox.ipynb #f7b25594
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.privacy import mask
@@ -59,7 +59,7 @@ def pause(
     top = min(2.0 ** min(attempts, 20), longest)
     return top * (1 + (random.random() if jitter is None else jitter)) / 2
 
-# %% ../../nbs/services/02_outbox.ipynb #4c886b42
+# %% ../../nbs/services/02_outbox.ipynb #598946d8
 def settle(connection:Connection, row:Row, error:Exception|None, at:datetime)->None:
     "Removes what was sent, puts off what was not, parks what was refused."
     o = outbox.c
@@ -69,8 +69,8 @@ def settle(connection:Connection, row:Row, error:Exception|None, at:datetime)->N
     wait = getattr(error, 'seconds', None)
     wait = pause(row.attempts + 1) if wait is None else wait
     connection.execute(outbox.update().where(o.id == row.id).values(
-        attempts=row.attempts + 1, error=mask(str(error))[:300], due_at=at + timedelta(seconds=wait),
-        parked=not isinstance(error, SendLater)))
+        attempts=row.attempts + 1, error=mask(str(error))[:300],
+        due_at=at + timedelta(seconds=wait), parked=not isinstance(error, SendLater)))
 
 # %% ../../nbs/services/02_outbox.ipynb #0bb6e9e3
 def drop_stale(connection:Connection, destination:str, at:datetime)->int:
@@ -107,11 +107,11 @@ async def deliver(
     await asyncio.to_thread(end, rows, outcomes)
     return outcomes.count(None)
 
-# %% ../../nbs/services/02_outbox.ipynb #dc7d9a3f
+# %% ../../nbs/services/02_outbox.ipynb #fc7a5ee1
 def backlog(connection:Connection)->list[dict]:
     "What waits and what is parked, by destination: counts, age of the oldest, the last error."
     o = outbox.c
     found = select(o.destination, func.count().label('waiting'),
-                   func.count(1).filter(or_(o.parked)).label('parked'),
+                   func.count().filter(o.parked).label('parked'),
                    func.min(o.created_at).label('oldest'), func.max(o.error).label('error'))
     return [dict(row._mapping) for row in connection.execute(found.group_by(o.destination))]

@@ -28,7 +28,7 @@ def best(labels:Sequence[str], probabilities:Sequence[float], k:int=3)->Scored:
     top = tuple((labels[i], float(probabilities[i])) for i in order)
     return Scored(*top[0], top)
 
-# %% ../../nbs/services/04_predictor.ipynb #5077ab33
+# %% ../../nbs/services/04_predictor.ipynb #5dffee13
 class Predictor:
     "Predictions by the current model. Safe to share between threads."
     def __init__(self, live:LiveModel, settings:Settings):
@@ -51,6 +51,7 @@ class Predictor:
         if served is None: return None
         version, model = served
         policy = self.policy(version, model)
-        scored = [best(model.labels, row) for row in model.predict_proba(list(texts), list(solvings))]
-        return [Prediction(s.label, s.confidence, decide(s, policy), s.top, model_version=f'v{version}')
-                for s in scored]
+        rows = model.predict_proba(list(texts), list(solvings))
+        return [Prediction(s.label, s.confidence, decide(s, policy), s.top,
+                           model_version=f'v{version}')
+                for s in (best(model.labels, row) for row in rows)]

@@ -7,7 +7,7 @@ __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'prediction
            'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError', 'open_store', 'insert_new', 'count',
            'counted']
 
-# %% ../../nbs/services/00_store.ipynb #9ad7a714
+# %% ../../nbs/services/00_store.ipynb #61d1790a
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ from threading import Lock
 
 import alembic.command
 from alembic.config import Config
-from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey, Index,
-                        Insert, Integer, MetaData, String, Table, Text, TypeDecorator, UniqueConstraint,
-                        create_engine, event, false, func, select)
+from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey,
+                        Index, Insert, Integer, MetaData, String, Table, Text, TypeDecorator,
+                        UniqueConstraint, create_engine, event, false, func, select)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -137,13 +137,14 @@ counters = Table('counters', metadata,
     Column('name', String(64), primary_key=True),
     Column('count', Integer, nullable=False))
 
-# %% ../../nbs/services/00_store.ipynb #68867e26
+# %% ../../nbs/services/00_store.ipynb #83423412
+_pragmas = 'busy_timeout=10000', 'journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON'
+
 def _prepare_sqlite(engine:Engine)->None:
     @event.listens_for(engine, 'connect')
     def on_connect(connection, record):
         connection.isolation_level = None
-        for pragma in ('busy_timeout=10000', 'journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON'):
-            connection.execute(f'PRAGMA {pragma}')
+        for pragma in _pragmas: connection.execute(f'PRAGMA {pragma}')
 
     @event.listens_for(engine, 'begin')
     def on_begin(connection):
@@ -195,7 +196,7 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #aaf57dd0
+# %% ../../nbs/services/00_store.ipynb #05ca93c1
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
@@ -210,8 +211,8 @@ def open_store(
         return store
     except Exception as error:
         reason = str(getattr(error, 'orig', error)).splitlines()[0]
-        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check that "
-                         "it exists, is writable, has room on its disk, and is of no newer "
+        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check "
+                         "that it exists, is writable, has room on its disk, and is of no newer "
                          "version.") from error
 
 # %% ../../nbs/services/00_store.ipynb #4d9ca4fe
@@ -234,8 +235,9 @@ def count(connection:Connection, name:str, at:datetime, by:int=1)->None:
     if not connection.execute(change).rowcount:
         connection.execute(counters.insert(), {'day': day, 'name': name, 'count': by})
 
-# %% ../../nbs/services/00_store.ipynb #ebea6ded
+# %% ../../nbs/services/00_store.ipynb #cd5f89be
 def counted(connection:Connection)->dict[str,int]:
     "All counters, summed over all days."
-    sums = select(counters.c.name, func.sum(counters.c.count)).group_by(counters.c.name)
-    return {name: int(number) for name, number in connection.execute(sums.order_by(counters.c.name))}
+    c = counters.c
+    sums = select(c.name, func.sum(c.count)).group_by(c.name).order_by(c.name)
+    return {name: int(number) for name, number in connection.execute(sums)}

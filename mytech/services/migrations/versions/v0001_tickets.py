@@ -6,7 +6,7 @@
 __all__ = ['revision', 'down_revision', 'branch_labels', 'depends_on', 'key', 'moment', 'column', 'maybe', 'create_tickets',
            'create_ticket_messages', 'create_predictions', 'create_boxes', 'upgrade', 'downgrade']
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #40956c13
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #f4ef6e7b
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,10 +15,10 @@ revision, down_revision, branch_labels, depends_on = '0001', None, None, None
 key = sa.BigInteger().with_variant(sa.Integer(), 'sqlite')
 moment = sa.DateTime(timezone=True)
 
-def column(name:str, kind, **options)->sa.Column: return sa.Column(name, kind, nullable=False, **options)
+def column(name:str, kind, **more)->sa.Column: return sa.Column(name, kind, nullable=False, **more)
 def maybe(name:str, kind)->sa.Column: return sa.Column(name, kind, nullable=True)
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #e4c2fef9
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #86c93cfc
 def create_tickets()->None:
     "Chats and their tickets."
     op.create_table('chats',
@@ -31,9 +31,10 @@ def create_tickets()->None:
         maybe('thread_id', sa.BigInteger), column('forwarded', sa.Boolean),
         column('media_type', sa.String(16)), column('media_url', sa.Text),
         column('is_oncek', sa.Boolean), sa.Column('response_at', moment, index=True),
-        maybe('ops_message_id', sa.BigInteger), column('ops_text', sa.Text), column('solving', sa.Text),
-        sa.Column('solved_at', moment, index=True), column('app_code', sa.String(16)),
-        column('solver_name', sa.Text), maybe('sla_minutes', sa.Float), maybe('sla_target', sa.Float),
+        maybe('ops_message_id', sa.BigInteger), column('ops_text', sa.Text),
+        column('solving', sa.Text), sa.Column('solved_at', moment, index=True),
+        column('app_code', sa.String(16)), column('solver_name', sa.Text),
+        maybe('sla_minutes', sa.Float), maybe('sla_target', sa.Float),
         sa.ForeignKeyConstraint(['chat_id'], ['chats.id']),
         sa.UniqueConstraint('chat_id', 'tech_message_id'))
     op.create_index('ix_tickets_sender', 'tickets', ['tech_user_id', 'tech_at'])
@@ -49,26 +50,28 @@ def create_ticket_messages()->None:
         column('media_group_id', sa.String(64), index=True),
         sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #eb323b2d
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #8187836f
 def create_predictions()->None:
     "What the model says, and what people make of it."
     op.create_table('predictions',
         column('ticket_id', key, primary_key=True, autoincrement=False), column('label', sa.Text),
         column('confidence', sa.Float), column('status', sa.String(16)), column('top', sa.JSON),
         column('source', sa.String(16)), column('model_version', sa.String(32)),
-        column('predicted_at', moment, index=True), sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
+        column('predicted_at', moment, index=True),
+        sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
     op.create_table('reviews',
         column('id', key, primary_key=True), column('ticket_id', key, index=True),
         column('label', sa.Text), column('status', sa.String(16)), column('reviewer', sa.Text),
-        column('reviewed_at', moment, index=True), sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
+        column('reviewed_at', moment, index=True),
+        sa.ForeignKeyConstraint(['ticket_id'], ['tickets.id']))
 
-# %% ../../../../nbs/services/migrations/01_tickets.ipynb #3a7915f5
+# %% ../../../../nbs/services/migrations/01_tickets.ipynb #165b350b
 def create_boxes()->None:
     "Inbox, outbox, counters."
     op.create_table('updates',
         column('id', key, primary_key=True), column('bot_id', sa.BigInteger),
-        column('update_id', sa.BigInteger), column('payload', sa.Text), column('received_at', moment),
-        maybe('handled_at', moment), column('error', sa.Text),
+        column('update_id', sa.BigInteger), column('payload', sa.Text),
+        column('received_at', moment), maybe('handled_at', moment), column('error', sa.Text),
         sa.UniqueConstraint('bot_id', 'update_id'))
     op.create_index('ix_updates_pending', 'updates', ['bot_id', 'handled_at', 'id'])
     op.create_table('outbox',
