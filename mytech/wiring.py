@@ -7,7 +7,7 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'greet', 'collect', 'listen',
            'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #964d45eb
+# %% ../nbs/97_wiring.ipynb #c557ae74
 import asyncio
 import logging
 import signal
@@ -29,10 +29,10 @@ from .bots.collector import Desk, finish, take
 from .bots.demo import load_cast
 from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
                                handle_pending, poll, send_message, work)
-from .bots.sandbox_web import SandboxServer, create_app
 from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
+from .sandbox.web import SandboxServer, create_app
 from .services.outbox import deliver
 from .services.predictor import Predictor
 from .services.registry import LiveModel

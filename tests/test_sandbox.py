@@ -31,7 +31,7 @@ from telegram.error import (
 )
 from telegram.ext import ApplicationBuilder, CommandHandler, MessageHandler, filters
 
-from mytech.bots.sandbox_web import SandboxServer, create_app
+from mytech.sandbox.web import SandboxServer, create_app
 
 CAST = json.loads((files('mytech') / 'static/demo/cast.json').read_text(encoding='utf-8'))
 JAKSEL, BANDUNG = -1001000000001, -1001000000002

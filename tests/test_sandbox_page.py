@@ -20,7 +20,7 @@ from test_sandbox import (
     served,
 )
 
-from mytech.bots.sandbox_web import create_app
+from mytech.sandbox.web import create_app
 
 CHROMIUM = '/usr/bin/chromium'
 if not shutil.which(CHROMIUM):
@@ -110,7 +110,17 @@ def test_a_technician_asks_and_ops_answers(base, visit):
     expect(bubble(page, 'Tiket dicatat').locator('.text b')).to_have_text('Tiket')
 
 
+def test_the_tour_is_of_what_is_there(base, visit):
+    page = visit(f'#{MAYA}/{MAYA}:{ADMIN}')
+    expect(page.locator('.tour li')).to_have_count(4)
+    expect(page.locator('.empty')).to_contain_text('belum berjalan')
+    page.locator('#rooms button', has_text='MyTech Collector').click()
+    page.locator('#chips').get_by_role('button', name='/id').click()
+    expect(page.locator('#text')).to_have_value('/id')
+
+
 def test_the_tour_leads_through(base, visit):
+    bot_sends(base, ADMIN, 'setMyCommands', commands=[{'command': 'stats', 'description': 'angka'}])
     page = visit()
     step = page.locator('.tour li')
     step.nth(0).get_by_role('button').click()
