@@ -9,7 +9,7 @@ const TEXTS = {
     older: 'Pesan sebelumnya', rooms: 'Daftar chat', messages: 'Percakapan', quick: 'Balasan cepat', unread: n => `${n} belum dibaca`,
     live: 'Tersambung', lost: 'Menyambung kembali…', silent: 'Bot belum menjawab tombol ini. Apakah bot sedang berjalan?',
     failed: 'Tidak terkirim', emptyTitle: 'Belum ada pesan', empty: 'Tulis pesan pertama, atau ikuti langkah di “Coba dulu”.',
-    emptyBot: 'Kirim perintah ke bot, misalnya dari tombol di bawah.', moved: 'Grup ini menjadi supergrup', arrived: 'Supergrup ini berasal dari grup lama', unreadable: 'Pesan ini tidak terbaca',
+    emptyBot: 'Kirim perintah ke bot, misalnya dari tombol di bawah.', asleep: 'Bot ini belum berjalan.', moved: 'Grup ini menjadi supergrup', arrived: 'Supergrup ini berasal dari grup lama', unreadable: 'Pesan ini tidak terbaca',
     other: 'EN', otherName: 'English', tourTitle: 'Coba dulu, lima menit',
     tour: 'Telegram tiruan di komputer ini. Bot di dalamnya bot sungguhan; Anda memerankan orang-orangnya.',
     step1: 'Teknisi minta bantuan', step1Text: 'Sebagai Budi di grup Teknisi Jaksel, kirim keluhan.', step1Do: 'Tuliskan contohnya',
@@ -17,7 +17,7 @@ const TEXTS = {
     step3: 'Balas dengan solusi', step3Text: 'Balas pesan Budi: solusi, kode aplikasi, inisial.', step3Do: 'Isikan balasannya',
     step4: 'Lihat jawaban bot', step4Text: 'Tiket dicatat, diukur waktunya, dan diberi label. Jawabannya muncul di grup.', step4Do: 'Ke grup',
     step5: 'Tanya sebagai admin', step5Text: 'Maya meminta angka kepada bot admin.', step5Do: 'Tanya /stats',
-    tourDone: 'Selesai! Coba juga album foto, ubah pesan, atau solusi tanpa inisial.',
+    tourDone: 'Selesai! Tiketnya kini ada di tabel: mytech export logs. Coba juga album foto, ubah pesan, atau inisial yang belum terdaftar.',
   },
   en: {
     you: 'You are', as: 'as', technician: 'Technician', ops: 'Ops', admin: 'Admin', bot: 'bot', help: 'Try this',
@@ -27,7 +27,7 @@ const TEXTS = {
     older: 'Earlier messages', rooms: 'Chats', messages: 'Conversation', quick: 'Quick replies', unread: n => `${n} unread`,
     live: 'Connected', lost: 'Reconnecting…', silent: 'The bot has not answered this button. Is it running?',
     failed: 'Not sent', emptyTitle: 'No messages yet', empty: 'Write the first one, or follow “Try this”.',
-    emptyBot: 'Send the bot a command, for instance from the buttons below.', moved: 'This group became a supergroup', arrived: 'This supergroup comes from an older group', unreadable: 'This message cannot be read',
+    emptyBot: 'Send the bot a command, for instance from the buttons below.', asleep: 'This bot is not running yet.', moved: 'This group became a supergroup', arrived: 'This supergroup comes from an older group', unreadable: 'This message cannot be read',
     other: 'ID', otherName: 'Bahasa Indonesia', tourTitle: 'Five minutes to try',
     tour: 'A Telegram of its own on this computer. The bots in it are the real ones; you play the people.',
     step1: 'A technician asks for help', step1Text: 'As Budi in the group Teknisi Jaksel, post a complaint.', step1Do: 'Write the example',
@@ -35,12 +35,12 @@ const TEXTS = {
     step3: 'Reply with the solution', step3Text: 'Reply to Budi: solution, app code, initials.', step3Do: 'Fill in the reply',
     step4: 'See the bot answer', step4Text: 'The ticket is logged, timed and labelled. The answer appears in the group.', step4Do: 'To the group',
     step5: 'Ask as an admin', step5Text: 'Maya asks the admin bot for numbers.', step5Do: 'Ask /stats',
-    tourDone: 'Done! Try an album of photos, an edit, or a solution without initials, too.',
+    tourDone: 'Done! The ticket is in the table now: mytech export logs. Try an album of photos, an edit, or unknown initials, too.',
   },
 };
 const PROBLEMS = ['tdk bisa login mytech min, muter terus', 'moban reset totp min, hp baru', 'WO12345678 blm muncul di list min'];
 const SOLUTIONS = ['oncek', 'silakan clear cache lalu login ulang, MIT -', 'sudah direset, silakan coba lagi, MIT -'];
-const COMMANDS = ['/stats', '/report', '/pendingreview', '/modelstatus', '/helpml'];
+const COLLECTOR_COMMANDS = ['/help', '/id'];
 const PAGE = 120;
 
 const $ = id => document.getElementById(id);
@@ -269,7 +269,7 @@ function drawLog() {
   const all = messagesOf(here.room), messages = all.slice(-here.shown), nodes = [];
   if (!all.length) {
     const isPrivate = roomOf(here.room).chat.type === 'private';
-    nodes.push(element('div', { class: 'empty' }, element('b', {}, say('emptyTitle')), say(isPrivate ? 'emptyBot' : 'empty')));
+    nodes.push(element('div', { class: 'empty' }, element('b', {}, say('emptyTitle')), say(!isPrivate ? 'empty' : suggestions().length ? 'emptyBot' : 'asleep')));
   }
   if (all.length > messages.length) {
     nodes.push(element('button', { type: 'button', class: 'pill older', onclick: () => { here.shown += PAGE; draw(); } }, say('older')));
@@ -463,7 +463,7 @@ function suggestions() {
   if (isPrivate) {
     const bot = here.bots.find(b => here.room.endsWith(`:${b.id}`));
     const known = bot.commands.map(c => `/${c.command}`);
-    return known.length ? known.slice(0, 12) : bot.username.includes('admin') ? COMMANDS : [];
+    return known.length || bot === here.bots.at(-1) ? known.slice(0, 12) : COLLECTOR_COMMANDS;
   }
   if (role === 'ops') return SOLUTIONS.map(s => s.endsWith('-') ? s + mark : s);
   return role === 'technician' ? PROBLEMS : [];
@@ -574,8 +574,8 @@ function tourSteps() {
     ['step2', solved || (asked && person().role === 'ops'), go(ayu, group)],
     ['step3', solved, go(ayu, group, () => suggest(`${SOLUTIONS[1]}${ayu.initials}`))],
     ['step4', answered, go(ayu, group)],
-    ['step5', stats, go(maya, `${maya.id}:${adminBot.id}`, () => suggest('/stats'))],
-  ];
+    adminBot.commands.length && ['step5', stats, go(maya, `${maya.id}:${adminBot.id}`, () => suggest('/stats'))],
+  ].filter(Boolean);
 }
 
 function drawTour() {
