@@ -56,7 +56,7 @@ def test_sizes(path):
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=name)
 def test_lines_fit_on_the_page(path):
     long = [line for cell in cells(path) if cell['cell_type'] == 'code'
-            for line in source(cell).splitlines() if len(line) > 120]
+            for line in source(cell).splitlines() if len(line) > 100]
     assert not long, long[0]
 
 

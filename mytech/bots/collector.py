@@ -284,7 +284,7 @@ def predict_changed(desk:Desk)->dict[int,Prediction]:
     save_predictions(desk.connection, made, desk.now)
     return made
 
-# %% ../../nbs/bots/01_collector.ipynb #c00ed246
+# %% ../../nbs/bots/01_collector.ipynb #f838531a
 def confirm(desk:Desk, message:Message, ticket:Row, said:Prediction|None)->None:
     "Tells ops what was recorded: the time, whether it was in time, and the label."
     language = desk.settings.bot_language
@@ -293,8 +293,9 @@ def confirm(desk:Desk, message:Message, ticket:Row, said:Prediction|None)->None:
               'sla': say('sla_ok' if in_time else 'sla_late', language,
                          target=number(ticket.sla_target, language, 0))}
     if said is None: return reply(desk, message, 'recorded_unlabelled', **values)
+    percent = number(min(100 * said.confidence, 99), language, 0)
     reply(desk, message, 'recorded' if said.status == Status.AUTO else 'recorded_unsure',
-          label=said.label, confidence=number(min(100 * said.confidence, 99), language, 0), **values)
+          label=said.label, confidence=percent, **values)
 
 # %% ../../nbs/bots/01_collector.ipynb #9d9468c8
 def finish(desk:Desk)->None:

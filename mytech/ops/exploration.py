@@ -51,7 +51,7 @@ def draw_hours(at:pd.Series, zone:str)->Axes:
     ax.set(title='When people ask for help', xlabel=f'hour of the day ({zone})')
     return ax
 
-# %% ../../nbs/ops/06_exploration.ipynb #08b5c562
+# %% ../../nbs/ops/06_exploration.ipynb #97045df1
 def draw_lengths(texts:pd.Series)->Axes:
     "Words a ticket, as people wrote it and as the model reads it."
     written = texts.str.split().str.len()
@@ -62,7 +62,8 @@ def draw_lengths(texts:pd.Series)->Axes:
         ax.hist(counts.clip(upper=top), bins=np.arange(0, top + 2) - .5, histtype='step',
                 label=f'{name}, median {counts.median():.0f}')
     ax.legend(fontsize=8)
-    return _styled(ax, 'Length of a ticket', 'words (the longest 1 % counted at the end)', 'tickets')
+    words = 'words (the longest 1 % counted at the end)'
+    return _styled(ax, 'Length of a ticket', words, 'tickets')
 
 # %% ../../nbs/ops/06_exploration.ipynb #f61bf9f6
 def telling_terms(
@@ -82,7 +83,7 @@ def telling_terms(
     return pd.Series({label: ', '.join(sorted(found, key=lambda word: -score(label, word))[:most])
                       for label, found in counts.items()})
 
-# %% ../../nbs/ops/06_exploration.ipynb #0acf77a0
+# %% ../../nbs/ops/06_exploration.ipynb #873a21c1
 def doubles(
     tickets:pd.DataFrame, # text, solving, label
 )->pd.DataFrame:          # text (masked), times, labels; contradictions first
@@ -92,7 +93,8 @@ def doubles(
     table = pd.DataFrame({
         'text': groups.text.first().map(lambda text: mask(text)[:80]), 'times': groups.size(),
         'labels': groups.label.agg(lambda found: ' / '.join(sorted(set(found))))})
-    table = table[table.times > 1].assign(contradicts=lambda t: t.labels.str.contains(' / ', regex=False))
+    table = table[table.times > 1]
+    table = table.assign(contradicts=table.labels.str.contains(' / ', regex=False))
     return table.sort_values(['contradicts', 'times'], ascending=False).reset_index(drop=True)
 
 # %% ../../nbs/ops/06_exploration.ipynb #e4f7cbf2
