@@ -133,8 +133,8 @@ def _strangers(fit, features, rows, lines, y, fold_of, n_classes, seed):
         probabilities.append(wide)
     return inside, outside, probabilities
 
-# %% ../../nbs/ml/03_scope.ipynb #a3f3b24c
-SHARE = 0.15  # of messages that belong to no class, where nobody has counted them
+# %% ../../nbs/ml/03_scope.ipynb #43fa325b
+SHARE = 0.1   # of messages that belong to no class, where nobody has counted them
 
 
 def _fit_weights(signs, inside):
