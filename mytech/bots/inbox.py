@@ -142,7 +142,7 @@ class Pulse:
     def beat(self)->None: self.at, self.problem = monotonic(), ''
     def age(self)->float: return monotonic() - self.at
 
-# %% ../../nbs/bots/00_inbox.ipynb #2c3bebe1
+# %% ../../nbs/bots/00_inbox.ipynb #3b1d68b0
 async def poll(
     bot:InboxBot,
     store:Store,
@@ -153,13 +153,13 @@ async def poll(
     offset, failures = None, 0
     while True:
         try:
-            batch = await bot.get_updates(offset)
-            if batch: await asyncio.to_thread(_keep, store, bot.id, batch)
+            began, batch = monotonic(), await bot.get_updates(offset)
+            new = await asyncio.to_thread(_keep, store, bot.id, batch) if batch else 0
             ids = [update_id(update) for update in batch if update_id(update) >= 0]
             offset, failures = max(ids) + 1 if ids else None, 0
             pulse.beat()
-            if batch: arrived.set()
-            if batch and not ids: await asyncio.sleep(1)
+            if new: arrived.set()
+            elif monotonic() - began < 1: await asyncio.sleep(0.3)
         except InvalidToken: raise
         except Exception as error:
             failures += 1
@@ -167,10 +167,10 @@ async def poll(
             log.warning('polling: %s', pulse.problem)
             await asyncio.sleep(_patience(error, failures))
 
-# %% ../../nbs/bots/00_inbox.ipynb #ab8f2ba0
-def _keep(store:Store, bot_id:int, batch:list)->None:
+# %% ../../nbs/bots/00_inbox.ipynb #5e24130e
+def _keep(store:Store, bot_id:int, batch:list)->int:
     with store.write() as connection:
-        store_updates(connection, bot_id, batch, datetime.now(timezone.utc))
+        return store_updates(connection, bot_id, batch, datetime.now(timezone.utc))
 
 def _patience(error:Exception, failures:int)->float:
     "Seconds to wait: what Telegram asks for, else a little longer each time."
