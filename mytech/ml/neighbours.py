@@ -119,7 +119,7 @@ def without_names(
     text = _BLANKS.sub(" ", mask(text[:4 * most])).strip()
     return _NUMBER.sub("…", _TAG.sub("@…", text))[:most]
 
-# %% ../../nbs/ml/02_neighbours.ipynb #ae6576b5
+# %% ../../nbs/ml/02_neighbours.ipynb #4b8fb79b
 NEWEST = 50_000 # tickets that are remembered
 
 
@@ -134,6 +134,7 @@ class PastTickets:
 
 @dataclass(frozen=True)
 class PastTicket:
+    "One of them, as it may be shown."
     text: str
     solving: str      # "" where nobody knows
     y: int            # class

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PART', 'SHARE', 'KEPT', 'unknown_share', 'Scope', 'fit_scope']
 
-# %% ../../nbs/ml/03_scope.ipynb #b35ca4ea
+# %% ../../nbs/ml/03_scope.ipynb #d8a0c36b
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,7 @@ def _signs(probabilities, margins, unknown, centres, whitening):
                             -np.log1p(np.maximum(apart.min(axis=1), 0)),
                             -unknown, (margins.max(axis=1) + 1) * heard[:, 0]])
 
-# %% ../../nbs/ml/03_scope.ipynb #1063e665
+# %% ../../nbs/ml/03_scope.ipynb #706603a6
 def _usual(signs):
     return signs.mean(axis=0), signs.std(axis=0) + 0.02
 
@@ -80,16 +81,15 @@ def _relative(signs, mean, scale):
     return np.clip((signs - mean) / scale, -8, 8)
 
 
-def _only(rows, known, n_words):
-    "Rows as they would be had only the known columns been learned: each block of length 1 again."
-    rows = rows.copy()
-    rows.data *= known[rows.indices]
-    block = 2 * np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)) + (rows.indices >= n_words)
+def _only(rows, columns, n_words):
+    "Rows as if no other columns had been learned: words and pieces of length 1 again."
+    rows, pieces = rows[:, columns], np.searchsorted(columns, n_words)
+    block = 2 * np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)) + (rows.indices >= pieces)
     squares = np.bincount(block, rows.data.astype(float) ** 2, 2 * rows.shape[0])
     rows.data /= np.sqrt(np.maximum(squares, 1e-12)).astype(np.float32)[block]
     return rows
 
-# %% ../../nbs/ml/03_scope.ipynb #cd1fd5b2
+# %% ../../nbs/ml/03_scope.ipynb #dbb24877
 def _without(hidden, fit, features, rows, lines, y, fold_of):
     "Probabilities, margins, unknown share by models that never saw `hidden` classes; y in them."
     kept = np.flatnonzero(~hidden)
@@ -100,38 +100,39 @@ def _without(hidden, fit, features, rows, lines, y, fold_of):
     for fold in np.unique(fold_of):
         seen, asked = (fold_of != fold) & (small >= 0), fold_of == fold
         known = np.bincount(rows[seen].indices, minlength=rows.shape[1]) > 1
-        learner = fit(_only(rows[seen], known, features.n_words), small[seen], len(kept))
-        margins[asked] = learner.scores(_only(rows[asked], known, features.n_words))
+        learned = _only(rows, np.flatnonzero(known), features.n_words)
+        margins[asked] = fit(learned[seen], small[seen], len(kept)).scores(learned[asked])
         unknown[asked] = unknown_share(features, [lines[i] for i in np.flatnonzero(asked)], known)
     inside = small >= 0
     weights = fit_pool(margins[None, inside], small[inside])
     return pool(margins[None], weights), margins, unknown, small
 
-# %% ../../nbs/ml/03_scope.ipynb #824fc7a3
-PART = 9000  # tickets to learn the scope from, at most
+# %% ../../nbs/ml/03_scope.ipynb #7c65a6d8
+PART = 6000  # tickets to learn the scope from, at most
 
 
-def _strangers(fit, features, rows, lines, y, fold_of, n_classes, seed):
-    "Signs of both kinds in units of the insiders' spread, and the strangers' probabilities."
+def _hide(hidden, fit, features, rows, lines, y, fold_of):
+    "Signs of insiders and strangers, in units of the insiders' spread; p of the strangers."
+    p, margins, unknown, small = _without(hidden, fit, features, rows, lines, y, fold_of)
+    own = small >= 0
+    signs = _signs(p, margins, unknown, *_shape(margins[own], small[own]))
+    signs = _relative(signs, *_usual(signs[own]))
+    taken = np.zeros((len(signs), len(hidden)), np.float32)
+    taken[:, ~hidden] = p
+    return signs[own], signs[~own], taken[~own]
+
+
+def _strangers(fit, features, rows, lines, y, fold_of, n_classes, seed, num_threads):
+    "`_hide` of each third of the classes in turn, one part of the answer after the other."
     rng = np.random.default_rng(seed)
     part = np.sort(rng.permutation(len(y))[:PART])
     rows, lines, y, third = rows[part], [lines[i] for i in part], y[part], fold_of[part] % 3
     group_of = rng.permutation(n_classes) % 3
-    inside, outside, probabilities = [], [], []
-    for group in range(3):
-        hidden = group_of == group
-        if n_classes - hidden.sum() < 2 or not hidden[y].any() or len(np.unique(y[~hidden[y]])) < 2:
-            continue
-        p, margins, unknown, small = _without(hidden, fit, features, rows, lines, y, third)
-        own = small >= 0
-        signs = _signs(p, margins, unknown, *_shape(margins[own], small[own]))
-        usual = _usual(signs[own])
-        inside.append(_relative(signs[own], *usual))
-        outside.append(_relative(signs[~own], *usual))
-        wide = np.zeros((len(outside[-1]), n_classes), np.float32)
-        wide[:, ~hidden] = p[~own]
-        probabilities.append(wide)
-    return inside, outside, probabilities
+    hidden = [group_of == group for group in range(3)]
+    hidden = [h for h in hidden if h[y].any() and len(np.unique(y[~h[y]])) > 1]
+    with ThreadPoolExecutor(num_threads) as workers:
+        found = list(workers.map(lambda h: _hide(h, fit, features, rows, lines, y, third), hidden))
+    return tuple(zip(*found)) if found else ((), (), ())
 
 # %% ../../nbs/ml/03_scope.ipynb #43fa325b
 SHARE = 0.1   # of messages that belong to no class, where nobody has counted them
@@ -151,11 +152,11 @@ def _fit_weights(signs, inside):
     return minimize(loss, np.full(signs.shape[1] + 1, 0.5), jac=True, method="L-BFGS-B",
                     bounds=[(None, None)] + [(0, None)] * signs.shape[1]).x
 
-# %% ../../nbs/ml/03_scope.ipynb #8cd0a71c
+# %% ../../nbs/ml/03_scope.ipynb #9b0635f9
 @dataclass(frozen=True)
 class Scope:
     "Tells tickets from strangers. A few small arrays; made by `fit_scope`."
-    centres: np.ndarray       # (n_classes, n_classes) float32, usual margins of each class, whitened
+    centres: np.ndarray       # (n_classes, n_classes) float32, usual margins by class, whitened
     whitening: np.ndarray     # (n_classes, n_classes) float32
     mean: np.ndarray          # (4,) of the signs of training tickets
     scale: np.ndarray         # (4,)
@@ -196,7 +197,7 @@ def _weigh_signs(own, inside, outside):
     signs = np.concatenate([own, *inside, outside])
     return _fit_weights(signs, np.arange(len(signs)) < len(signs) - len(outside))
 
-# %% ../../nbs/ml/03_scope.ipynb #f8366ccc
+# %% ../../nbs/ml/03_scope.ipynb #305ce89d
 def fit_scope(
     features:Features,
     rows:csr_matrix,          # (n, n_columns) training rows
@@ -208,13 +209,15 @@ def fit_scope(
     fit:Callable,             # (rows, y, n_classes) -> Linear: how the SVM is fitted
     given:tuple|None=None,    # lines known to be out of scope, their probabilities and SVM margins
     seed:int=42,
+    num_threads:int=2,
 )->Scope:
     "Learn what is in scope from classes hidden in turn, and from `given` strangers, if any."
     n_classes, shape = margins.shape[1], _shape(margins, y)
     signs = _signs(probabilities, margins, _heard_elsewhere(features, rows, lines, fold_of), *shape)
     usual = _usual(signs)
     own = _relative(signs, *usual)
-    inside, outside, taken = _strangers(fit, features, rows, lines, y, fold_of, n_classes, seed)
+    inside, outside, taken = _strangers(
+        fit, features, rows, lines, y, fold_of, n_classes, seed, num_threads)
     if given is not None and len(given[0]):
         signs = _signs(given[1], given[2], unknown_share(features, given[0]), *shape)
         outside, taken = [*outside, _relative(signs, *usual)], [*taken, given[1]]
