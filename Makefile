@@ -49,9 +49,11 @@ check: .venv/test  ## what takes seconds: exports in sync, house style, lint
 bench: .venv/test  ## figures that take time: load, crash and classifier, in full
 	$(BIN)/python -m pytest tests --bench -m bench
 
+README ?= README.md
 readme: .venv/test  ## README.md from nbs/index.ipynb
-	$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README.md \
-	  --RegexRemovePreprocessor.patterns='#\| (hide|default_exp)' nbs/index.ipynb
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --stdout \
+	  --RegexRemovePreprocessor.patterns='#\| hide' nbs/index.ipynb \
+	  | sed -e 's#](\([a-z]*/\)#](nbs/\1#g' -e 's#](\([0-9][0-9]_\)#](nbs/\1#g' | cat -s > $(README)
 
 lock:  ## resolve requirements.lock anew (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate --no-header setup.py --output-file requirements.lock
