@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
+export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 ifdef UV
