@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'greet', 'collect', 'listen',
-           'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'coroutines', 'run']
+           'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #c557ae74
+# %% ../nbs/97_wiring.ipynb #46518dcd
 import asyncio
 import logging
 import signal
@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 from telegram.error import InvalidToken, TelegramError
 
@@ -36,7 +37,7 @@ from .sandbox.web import SandboxServer, create_app
 from .services.outbox import deliver
 from .services.predictor import Predictor
 from .services.registry import LiveModel
-from .services.store import Store, open_store
+from .services.store import Store, open_store, ticket_messages
 from .services.tickets import save_predictions, texts_of, unpredicted
 
 log = logging.getLogger('mytech')
@@ -228,7 +229,14 @@ def api_keys(settings:Settings)->str:
     except ValueError as error: raise SettingsError(str(error)) from None
     return keys
 
-# %% ../nbs/97_wiring.ipynb #2aaa6b89
+# %% ../nbs/97_wiring.ipynb #309326ce
+def next_message_id(house:House, at_least:int=100_001)->int:
+    "A message id that no stored message has."
+    with house.store.read() as connection:
+        highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
+    return max(at_least, (highest or 0) + 1)
+
+# %% ../nbs/97_wiring.ipynb #d05e2d3c
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -240,7 +248,7 @@ def coroutines(
     made = {}
     if 'sandbox' in parts:
         app = create_app(house.settings.artifacts/'sandbox.db', load_cast(),
-                         first_message_id=100_001)
+                         first_message_id=next_message_id(house))
         made['sandbox'] = serve(server_of(ChatServer, app), sockets['sandbox'],
                                 lambda: ready('sandbox', f"chat page  {address('sandbox')}/"))
     if 'api' in parts:

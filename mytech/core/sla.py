@@ -83,11 +83,11 @@ class Sla:
     status: str      # OK or TERLAMBAT
     remaining: float # minutes left, never below 0
 
-# %% ../../nbs/core/03_sla.ipynb #154c8312
+# %% ../../nbs/core/03_sla.ipynb #0b83cd85
 def sla(
     minutes:float,   # active minutes
     target:float=15, # minutes
 )->Sla:
     "OK up to and including the target, TERLAMBAT (late) after it."
     return Sla(minutes, 'OK' if minutes <= target else 'TERLAMBAT',
-               round(max(target - minutes, 0), 2))
+               round(max(target - minutes, 0.0), 2))

@@ -196,7 +196,7 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #05ca93c1
+# %% ../../nbs/services/00_store.ipynb #a027033e
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
@@ -209,6 +209,9 @@ def open_store(
         store = Store(connect_database(url))
         migrate(store)
         return store
+    except ModuleNotFoundError as error:
+        raise StoreError(f"DATABASE_URL: {error}. Install the extra that talks to it, such as "
+                         "mytech[postgres].") from error
     except Exception as error:
         reason = str(getattr(error, 'orig', error)).splitlines()[0]
         raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check "
