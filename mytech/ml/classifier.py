@@ -6,12 +6,12 @@
 __all__ = ['BLOCK', 'BOOSTER', 'TREES', 'FORMAT', 'Scored', 'ModelError', 'OutOfFold', 'SymptomClassifier', 'fit_classifier',
            'save_classifier', 'load_classifier']
 
-# %% ../../nbs/ml/04_classifier.ipynb #cf4218e3
+# %% ../../nbs/ml/04_classifier.ipynb #102eccea
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
@@ -20,8 +20,9 @@ import lightgbm as lgb
 import numpy as np
 
 from .calibration import fit_pool, log_softmax, pool
-from .features import Features, Topics, fit_features, fit_topics
-from .learners import Linear, assign_folds, fit_bag, fit_naive_bayes, fit_svm, out_of_fold
+from .features import Features, Projection, fit_features, fit_keywords, fit_topics
+from .learners import (Linear, Net, assign_folds, fit_naive_bayes, fit_net, fit_svm,
+                                out_of_fold)
 from .preprocessing import preprocess
 
 # %% ../../nbs/ml/04_classifier.ipynb #ea225d07
@@ -43,7 +44,7 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #c04defac
+# %% ../../nbs/ml/04_classifier.ipynb #e0190a47
 BLOCK = 8192 # lines scored at a time
 
 
@@ -52,8 +53,8 @@ class SymptomClassifier:
     "Made by `fit_classifier` or `load`; never changes, so threads may share it."
     labels: tuple[str, ...]
     features: Features
-    topics: Topics
-    learners: tuple[Linear, ...]
+    views: tuple[Projection, ...]      # topics and keywords, for the booster
+    learners: tuple[Linear | Net, ...] # the support vector machine first
     booster: lgb.Booster
     weights: np.ndarray     # (n_learners + 1,) of the pool, the booster's last
     out_of_fold: OutOfFold
@@ -88,9 +89,9 @@ class SymptomClassifier:
         "See `load_classifier`."
         return load_classifier(folder)
 
-# %% ../../nbs/ml/04_classifier.ipynb #c251af39
+# %% ../../nbs/ml/04_classifier.ipynb #1ca57843
 def _opinions(booster, stacked, opinions, num_threads):
-    "Scores of the linear learners and, floored, the booster's: (n_learners + 1, n, n_classes)."
+    "Scores of the learners and, floored, the booster's: (n_learners + 1, n, n_classes)."
     raw = booster.predict(stacked, raw_score=True, num_threads=num_threads)
     return np.array([*opinions, np.maximum(log_softmax(raw), -8)], np.float32)
 
@@ -98,11 +99,11 @@ def _opinions(booster, stacked, opinions, num_threads):
 def _probabilities(model, lines, num_threads):
     rows = model.features.transform(lines)
     opinions = [learner.scores(rows) for learner in model.learners]
-    stacked = np.hstack([*opinions, model.topics.transform(rows)])
+    stacked = np.hstack([*opinions, *(view.transform(rows) for view in model.views)])
     scores = _opinions(model.booster, stacked, opinions, num_threads)
     return pool(scores, model.weights).astype(np.float32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #9ea797fa
+# %% ../../nbs/ml/04_classifier.ipynb #989b20d2
 BOOSTER = {
     "objective": "multiclass", "num_leaves": 15, "min_data_in_leaf": 20,
     "lambda_l2": 5.0, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
@@ -118,24 +119,25 @@ def _fit_booster(stacked, y, n_classes, seed):
 
 
 def _boosted_out_of_fold(stacked, opinions, y, fold_of, seed, num_threads):
-    "All opinions on every row, the booster's from fits that have not seen it."
+    "A booster of all rows; and all opinions on every row, the booster's by fits without it."
     n_classes = opinions[0].shape[1]
     scores = np.empty((len(opinions) + 1, len(y), n_classes), np.float32)
 
     def one(fold):
-        held = fold_of == fold
-        booster = _fit_booster(stacked[~held], y[~held], n_classes, seed)
-        scores[:, held] = _opinions(booster, stacked[held], [o[held] for o in opinions], 1)
+        seen = fold_of != fold
+        booster = _fit_booster(stacked[seen], y[seen], n_classes, seed)
+        if not seen.all():
+            scores[:, ~seen] = _opinions(booster, stacked[~seen], [o[~seen] for o in opinions], 1)
+        return booster
 
     with ThreadPoolExecutor(num_threads) as workers:
-        list(workers.map(one, np.unique(fold_of)))
-    return scores
+        return list(workers.map(one, [-1, *np.unique(fold_of)]))[0], scores
 
-# %% ../../nbs/ml/04_classifier.ipynb #ea007f3b
-def _fits(features, seed):
-    "The linear learners, each as `(rows, y, n_classes) -> Linear`."
-    bag = partial(fit_bag, n_words=features.n_words, seed=seed)
-    return partial(fit_svm, seed=seed), bag, fit_naive_bayes
+# %% ../../nbs/ml/04_classifier.ipynb #2778ce08
+def _fits(seed):
+    "The learners, each as `(rows, y, n_classes) -> Linear or Net`."
+    modest = partial(fit_net, smoothing=0.1, seed=seed + 1)
+    return partial(fit_svm, seed=seed), fit_naive_bayes, partial(fit_net, seed=seed), modest
 
 
 def _both_forms(texts, solvings):
@@ -165,7 +167,7 @@ def _classes(labels):
         raise ValueError(f"need tickets of at least two symptoms, got {len(y)} of {names.tolist()}")
     return tuple(map(str, names)), y.astype(np.int32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #0e59bc4b
+# %% ../../nbs/ml/04_classifier.ipynb #c183440a
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -183,29 +185,43 @@ def fit_classifier(
     lines, owner = _both_forms(texts, solvings)
     y, fold_of = y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
     features, rows = fit_features(lines)
-    tell("topics", 0.2)
-    topics = fit_topics(rows, seed=seed)
+    tell("topics", 0.1)
+    views = (fit_topics(rows, features.n_words, seed=seed),
+             fit_keywords(rows, y, len(names), features.n_singles))
     learners, opinions = [], []
-    for i, fit in enumerate(_fits(features, seed)):
-        tell("learners", 0.3 + 0.1 * i)
-        opinions.append(out_of_fold(fit, rows, y, len(names), fold_of, num_threads))
-        learners.append(fit(rows, y, len(names)))
-    tell("booster", 0.7)
-    stacked = np.hstack([*opinions, topics.transform(rows)])
-    booster = _fit_booster(stacked, y, len(names), seed)
-    tell("calibration", 0.8)
-    scores = _boosted_out_of_fold(stacked, opinions, y, fold_of, seed, num_threads)
+    for i, fit in enumerate(_fits(seed)):
+        tell("learners", 0.15 + 0.12 * i)
+        learner, scores = out_of_fold(fit, rows, y, len(names), fold_of, num_threads)
+        learners.append(learner)
+        opinions.append(scores)
+    tell("booster", 0.65)
+    stacked = np.hstack([*opinions, *(view.transform(rows) for view in views)])
+    booster, scores = _boosted_out_of_fold(stacked, opinions, y, fold_of, seed, num_threads)
+    tell("calibration", 0.95)
     weights = fit_pool(scores, y)
     tell("done", 1.0)
     honest = OutOfFold(y, pool(scores, weights).astype(np.float32))
     about = {"tickets": len(labels), "lines": len(lines), "seed": seed,
              "rows": dict(zip(names, np.bincount(y[:len(labels)]).tolist()))}
     return SymptomClassifier(
-        names, features, topics, tuple(learners), booster, weights, honest, about)
+        names, features, views, tuple(learners), booster, weights, honest, about)
 
-# %% ../../nbs/ml/04_classifier.ipynb #b9e71e0b
-FORMAT = 1
+# %% ../../nbs/ml/04_classifier.ipynb #adbfe3b4
+FORMAT = 2
 _FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz")
+
+
+def _arrays(name, value):
+    "The arrays in nested dataclasses, tuples and dicts, each with its path as name."
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, tuple):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        yield name, value
+    else:
+        for key, inner in value.items():
+            yield from _arrays(f"{name}.{key}".lstrip("."), inner)
 
 
 def _digest(path):
@@ -221,11 +237,8 @@ def save_classifier(model:SymptomClassifier, folder:str|Path)->None:
     (folder / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     model.booster.save_model(folder / "booster.txt")
     np.savez(folder / "out_of_fold.npz", **vars(model.out_of_fold))
-    np.savez(folder / "arrays.npz", weights=model.weights,
-             buckets=model.features.buckets, idf=model.features.idf,
-             columns=model.topics.columns, components=model.topics.components,
-             **{f"matrix{i}": learner.weights for i, learner in enumerate(model.learners)},
-             **{f"bias{i}": learner.bias for i, learner in enumerate(model.learners)})
+    arrays = {"features": model.features, "views": model.views, "learners": model.learners}
+    np.savez(folder / "arrays.npz", weights=model.weights, **dict(_arrays("", arrays)))
     sums = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in _FILES}}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
 
@@ -248,7 +261,19 @@ def _verify(folder):
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #6c2e3c38
+# %% ../../nbs/ml/04_classifier.ipynb #026d66c4
+def _projection(arrays, name):
+    return Projection(arrays[f"{name}.columns"], arrays[f"{name}.matrix"],
+                      int(arrays[f"{name}.n_columns"]))
+
+
+def _learner(arrays, name):
+    if f"{name}.weights" in arrays:
+        return Linear(arrays[f"{name}.weights"], arrays[f"{name}.bias"])
+    return Net(_projection(arrays, f"{name}.hidden"), arrays[f"{name}.outputs"],
+               arrays[f"{name}.bias"])
+
+
 def load_classifier(folder:str|Path)->SymptomClassifier:
     "Read what `save_classifier` wrote. Raises `ModelError` when anything is missing or changed."
     folder = Path(folder)
@@ -258,13 +283,12 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
         with np.load(folder / "out_of_fold.npz", allow_pickle=False) as arrays:
             honest = OutOfFold(arrays["y"], arrays["probabilities"])
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-            features = Features(arrays["buckets"], arrays["idf"])
-            topics = Topics(arrays["columns"], arrays["components"], len(features.idf))
-            learners = tuple(Linear(arrays[f"matrix{i}"], arrays[f"bias{i}"])
-                             for i in range(len(arrays["weights"]) - 1))
+            features = Features(arrays["features.buckets"], arrays["features.idf"])
+            views = tuple(_projection(arrays, f"views.{i}") for i in range(2))
             weights = arrays["weights"]
+            learners = tuple(_learner(arrays, f"learners.{i}") for i in range(len(weights) - 1))
         booster = lgb.Booster(model_file=folder / "booster.txt")
     except (OSError, ValueError, KeyError, BadZipFile, lgb.basic.LightGBMError) as error:
         raise ModelError(f"model folder {folder}: {error}; train again") from error
-    return SymptomClassifier(tuple(about["labels"]), features, topics, learners, booster,
+    return SymptomClassifier(tuple(about["labels"]), features, views, learners, booster,
                              weights, honest, about["about"])
