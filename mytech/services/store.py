@@ -196,7 +196,7 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #a027033e
+# %% ../../nbs/services/00_store.ipynb #db0a4164
 def open_store(
     database_url:str, # `DATABASE_URL`
 )->Store:
@@ -209,14 +209,13 @@ def open_store(
         store = Store(connect_database(url))
         migrate(store)
         return store
-    except ModuleNotFoundError as error:
-        raise StoreError(f"DATABASE_URL: {error}. Install the extra that talks to it, such as "
-                         "mytech[postgres].") from error
     except Exception as error:
         reason = str(getattr(error, 'orig', error)).splitlines()[0]
-        raise StoreError(f"DATABASE_URL {url.set(query={}).render_as_string()}: {reason}. Check "
-                         "that it exists, is writable, has room on its disk, and is of no newer "
-                         "version.") from error
+        advice = ('Check that it exists, is writable, has room on its disk, and is of no newer '
+                  'version.' if not isinstance(error, ModuleNotFoundError) else
+                  'Install the extra that talks to it, such as mytech[postgres].')
+        shown = url.set(query={}).render_as_string()
+        raise StoreError(f'DATABASE_URL {shown}: {reason}. {advice}') from error
 
 # %% ../../nbs/services/00_store.ipynb #4d9ca4fe
 @cache
