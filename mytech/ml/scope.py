@@ -18,7 +18,7 @@ from scipy.special import expit
 from .calibration import fit_pool, log_softmax, pool
 from .features import Features
 
-# %% ../../nbs/ml/03_scope.ipynb #a8cfe24f
+# %% ../../nbs/ml/03_scope.ipynb #22029ca2
 def unknown_share(
     features:Features,
     lines:Sequence[str],            # preprocessed
@@ -31,7 +31,7 @@ def unknown_share(
     column = np.full(len(words), -1)
     has = np.diff(alone.indptr) > 0
     column[has] = alone.indices[alone.indptr[:-1][has]]
-    heard = (column >= 0) & (column < features.n_words)
+    heard = (column >= 0) & (column < features.n_singles)
     if known is not None:
         heard &= known[np.maximum(column, 0)]
     weight = np.full(len(words), features.idf.max(initial=1.0))
@@ -134,8 +134,8 @@ def _strangers(fit, features, rows, lines, y, fold_of, n_classes, seed, num_thre
         found = list(workers.map(lambda h: _hide(h, fit, features, rows, lines, y, third), hidden))
     return tuple(zip(*found)) if found else ((), (), ())
 
-# %% ../../nbs/ml/03_scope.ipynb #43fa325b
-SHARE = 0.1   # of messages that belong to no class, where nobody has counted them
+# %% ../../nbs/ml/03_scope.ipynb #a3f3b24c
+SHARE = 0.15  # of messages that belong to no class, where nobody has counted them
 
 
 def _fit_weights(signs, inside):
