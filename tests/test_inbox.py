@@ -298,9 +298,9 @@ def test_what_cannot_be_stored_is_asked_for_again(store, waits, monkeypatch):
     assert bot.offsets == [None, None, None, 6, None] and len(stored(store)) == 1
 
 
-def test_a_batch_without_a_usable_id_is_not_asked_for_in_haste(store, waits):
-    polled(store, ['bad'], ['bad'], ['bad'])
-    assert waits == [1, 1, 1] and len(stored(store)) == 1
+def test_a_server_that_brings_nothing_new_is_not_asked_again_in_haste(store, waits):
+    polled(store, ['bad'], ['bad'], [], ['bad'])
+    assert waits == [0.3, 0.3, 0.3] and len(stored(store)) == 1
 
 
 def test_work_outlives_faults_and_wakes_when_something_arrives(waits):
