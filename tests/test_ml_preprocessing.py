@@ -120,3 +120,13 @@ def test_english_passes():
 def test_mask(raw, masked):
     assert mask(raw) == masked
     assert mask(masked) == masked
+
+
+@pytest.mark.parametrize("raw", [
+    "moban reset otp 081234567890 min", "hub +62 812-3456-7890 ya", "email budi.x@contoh.co.id blm masuk",
+    "NIK: 3174012345678901 salah", "nik 3174012345 ke lock", "3174012345678901 gagal login", "WO12345678 sc-1001928374",
+    "lc abc98765 sn ztegc1234567 inet 152412204567", "nik 18930123 a@b.id, c@d.id 0812 3456 7890",
+])
+def test_masked_reads_like_raw(raw):
+    assert preprocess(mask(raw)) == preprocess(raw)
+    assert preprocess(mask(raw), mask(raw)) == preprocess(raw, raw)

@@ -24,7 +24,7 @@ def _plain(text:str|None)->str:
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     return text.lower()
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #232f671e
+# %% ../../nbs/ml/00_preprocessing.ipynb #0ac22114
 _URL = re.compile(r"\b(?:https?://|www\.|t\.me/)\S+")
 _EMAIL = re.compile(EMAIL)
 _PHONE = re.compile(PHONE)
@@ -32,7 +32,8 @@ _CODE = re.compile(
     r"(?<![^\W_])(wo|sc|inc?|tt|ticket|tiket)(?:\s+(?:no|nomor|id)\b)?"
     r"[\s:#.=_\-]{0,3}\d{3,}(?![^\W_])")
 _UNDERSCORE = re.compile(r"_(?!code\b)")
-_NIK = re.compile(rf"\b(nik)\W{{0,4}}\d+|{NIK}")
+_MASKED = re.compile(r"\[(?:phone|email|token)\]")
+_NIK = re.compile(rf"(?:\bnik\W{{0,4}})?\[nik\]|\bnik\W{{0,4}}\d+|{NIK}")
 _LABOR = re.compile(r"\b(lc|labor(?:\s?code)?)(\W{0,4}[a-z]{0,6})\d+\b|\b([a-z]{2,6})[\-]?\d{5,}\b")
 _KINDS = {"wo": " wo_code ", "sc": " sc_code "}
 
@@ -43,6 +44,8 @@ def _without_identities(text:str)->str:
         text = _URL.sub(" ", text)
     if "@" in text:
         text = _EMAIL.sub(" ", text)
+    if "[" in text:
+        text = _MASKED.sub(" ", text)
     text = _PHONE.sub(" ", text)
     if "_" in text:
         text = _UNDERSCORE.sub(" ", text)
