@@ -6,7 +6,7 @@
 __all__ = ['BLOCK', 'BOOSTER', 'TREES', 'WORTH', 'FORMAT', 'Scored', 'ModelError', 'OutOfFold', 'SymptomClassifier',
            'fit_classifier', 'save_classifier', 'load_classifier']
 
-# %% ../../nbs/ml/04_classifier.ipynb #e80bbf7a
+# %% ../../nbs/ml/04_classifier.ipynb #81940c51
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ from .features import Features, Projection, fit_features, fit_keywords, fit_topi
 from .learners import (Linear, Net, assign_folds, fit_naive_bayes, fit_net, fit_svm,
                                 out_of_fold)
 from .preprocessing import preprocess
+from .resampling import Resampling, resample
 
 # %% ../../nbs/ml/04_classifier.ipynb #ea225d07
 @dataclass(frozen=True)
@@ -149,11 +150,16 @@ def _is_worth_it(stacked, opinions, y, fold_of, seed):
     before, after = (log_loss(pool(s, fit_pool(s, y[held])), y[held]) for s in (alone, helped))
     return after < (1 - WORTH) * before
 
-# %% ../../nbs/ml/04_classifier.ipynb #2778ce08
-def _fits(seed):
+# %% ../../nbs/ml/04_classifier.ipynb #3d5dd1ca
+def _fits(seed, names, resampling):
     "The learners, each as `(rows, y, n_classes) -> Linear or Net`."
     modest = partial(fit_net, smoothing=0.1, seed=seed + 1)
-    return partial(fit_svm, seed=seed), fit_naive_bayes, partial(fit_net, seed=seed), modest
+    fits = partial(fit_svm, seed=seed), fit_naive_bayes, partial(fit_net, seed=seed), modest
+
+    def resampled(fit, rows, y, n_classes):
+        return fit(*resample(rows, y, resampling.targets(names, y), seed), n_classes)
+
+    return [partial(resampled, fit) for fit in fits] if resampling else fits
 
 
 def _both_forms(texts, solvings):
@@ -183,7 +189,7 @@ def _classes(labels):
         raise ValueError(f"need tickets of at least two symptoms, got {len(y)} of {names.tolist()}")
     return tuple(map(str, names)), y.astype(np.int32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #34ca4ce3
+# %% ../../nbs/ml/04_classifier.ipynb #8413965c
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -193,6 +199,7 @@ def fit_classifier(
     progress:Callable[[str, float], None]|None=None, # told each stage and the share that is done
     num_threads:int=2,
     n_folds:int=5,
+    resampling:Resampling|None=None, # of the rows that each learner is fitted on
 )->SymptomClassifier:
     "Same data, seed and threads, same model. An exception from `progress` stops the fit."
     tell = progress or (lambda stage, share: None)
@@ -205,7 +212,7 @@ def fit_classifier(
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
     learners, opinions = [], []
-    for i, fit in enumerate(_fits(seed)):
+    for i, fit in enumerate(_fits(seed, names, resampling)):
         tell("learners", 0.15 + 0.12 * i)
         learner, scores = out_of_fold(fit, rows, y, len(names), fold_of, num_threads)
         learners.append(learner)
