@@ -45,8 +45,8 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #3b91b5c3
-BLOCK = 8192 # lines scored at a time
+# %% ../../nbs/ml/04_classifier.ipynb #d1ec155d
+BLOCK = 1024 # tickets scored at a time, by each thread
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,17 @@ class SymptomClassifier:
     def predict_proba(self, texts:Sequence[str], solvings:Sequence[str]|None=None, *,
                       num_threads:int=1)->np.ndarray:
         "Probabilities (n, n_classes) in the order of `labels`."
-        lines = list(map(preprocess, texts, solvings or [""] * len(texts)))
-        p = np.empty((len(lines), len(self.labels)), np.float32)
-        for at in range(0, len(lines), BLOCK):
-            p[at:at + BLOCK] = _probabilities(self, lines[at:at + BLOCK], num_threads)
-        return p
+        solvings = solvings or [""] * len(texts)
+
+        def score(at):
+            part = slice(at, at + BLOCK)
+            return _probabilities(self, list(map(preprocess, texts[part], solvings[part])))
+
+        starts, none = range(0, len(texts), BLOCK), np.empty((0, len(self.labels)), np.float32)
+        if num_threads == 1 or len(starts) == 1:
+            return np.concatenate([none, *map(score, starts)])
+        with ThreadPoolExecutor(num_threads) as workers:
+            return np.concatenate([none, *workers.map(score, starts)])
 
     @classmethod
     def fit(cls, *args, **kwargs)->"SymptomClassifier":
@@ -90,9 +96,9 @@ class SymptomClassifier:
         "See `load_classifier`."
         return load_classifier(folder)
 
-# %% ../../nbs/ml/04_classifier.ipynb #d60e4798
-def _boosted(booster, stacked, num_threads):
-    raw = booster.predict(stacked, raw_score=True, num_threads=num_threads)
+# %% ../../nbs/ml/04_classifier.ipynb #b1719351
+def _boosted(booster, stacked):
+    raw = booster.predict(stacked, raw_score=True, num_threads=1)
     return np.maximum(log_softmax(raw), -8).astype(np.float32)
 
 
@@ -100,15 +106,15 @@ def _stack(opinions, views, rows):
     return np.hstack([*opinions, *(view.transform(rows) for view in views)])
 
 
-def _probabilities(model, lines, num_threads):
+def _probabilities(model, lines):
     rows = model.features.transform(lines)
     opinions = [learner.scores(rows) for learner in model.learners]
     if model.booster:
         stacked = _stack(opinions, model.views, rows)
-        opinions.append(_boosted(model.booster, stacked, num_threads))
+        opinions.append(_boosted(model.booster, stacked))
     return pool(np.array(opinions), model.weights).astype(np.float32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #37dcc1b5
+# %% ../../nbs/ml/04_classifier.ipynb #6495dcb8
 BOOSTER = {
     "objective": "multiclass", "num_leaves": 15, "min_data_in_leaf": 20,
     "lambda_l2": 5.0, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
@@ -131,13 +137,13 @@ def _booster_out_of_fold(stacked, y, n_classes, fold_of, seed, num_threads):
         seen = fold_of != fold
         booster = _fit_booster(stacked[seen], y[seen], n_classes, seed)
         if not seen.all():
-            scores[~seen] = _boosted(booster, stacked[~seen], 1)
+            scores[~seen] = _boosted(booster, stacked[~seen])
         return booster
 
     with ThreadPoolExecutor(num_threads) as workers:
         return list(workers.map(one, [-1, *np.unique(fold_of)]))[0], scores
 
-# %% ../../nbs/ml/04_classifier.ipynb #e7be658d
+# %% ../../nbs/ml/04_classifier.ipynb #d752e84d
 WORTH = 0.02 # share of the log loss that a booster must save to be kept
 
 
@@ -146,7 +152,7 @@ def _is_worth_it(stacked, opinions, y, fold_of, seed):
     held = fold_of == fold_of[0]
     booster = _fit_booster(stacked[~held], y[~held], opinions[0].shape[1], seed)
     alone = np.array([scores[held] for scores in opinions])
-    helped = np.concatenate([alone, _boosted(booster, stacked[held], 1)[None]])
+    helped = np.concatenate([alone, _boosted(booster, stacked[held])[None]])
     before, after = (log_loss(pool(s, fit_pool(s, y[held])), y[held]) for s in (alone, helped))
     return after < (1 - WORTH) * before
 

@@ -24,13 +24,14 @@ def _plain(text:str|None)->str:
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     return text.lower()
 
-# %% ../../nbs/ml/00_preprocessing.ipynb #0ac22114
+# %% ../../nbs/ml/00_preprocessing.ipynb #1ae34b71
 _URL = re.compile(r"\b(?:https?://|www\.|t\.me/)\S+")
 _EMAIL = re.compile(EMAIL)
 _PHONE = re.compile(PHONE)
 _CODE = re.compile(
     r"(?<![^\W_])(wo|sc|inc?|tt|ticket|tiket)(?:\s+(?:no|nomor|id)\b)?"
     r"[\s:#.=_\-]{0,3}\d{3,}(?![^\W_])")
+_NUMBER = re.compile(r"\d|\[nik\]")
 _UNDERSCORE = re.compile(r"_(?!code\b)")
 _MASKED = re.compile(r"\[(?:phone|email|token)\]")
 _NIK = re.compile(rf"(?:\bnik\W{{0,4}})?\[nik\]|\bnik\W{{0,4}}\d+|{NIK}")
@@ -46,9 +47,13 @@ def _without_identities(text:str)->str:
         text = _EMAIL.sub(" ", text)
     if "[" in text:
         text = _MASKED.sub(" ", text)
-    text = _PHONE.sub(" ", text)
+    numbers = _NUMBER.search(text)
+    if numbers:
+        text = _PHONE.sub(" ", text)
     if "_" in text:
         text = _UNDERSCORE.sub(" ", text)
+    if not numbers:
+        return text
     text = _CODE.sub(lambda m: _KINDS.get(m[1], " ticket_code "), text)
     text = _NIK.sub(" nik ", text)
     return _LABOR.sub(lambda m: f"{m[1]}{m[2]}" if m[1] else m[3], text)
