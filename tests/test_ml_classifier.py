@@ -160,12 +160,12 @@ def test_round_trip_to_the_bit(model, folder):
     assert target_precision(again) == target_precision(model)
 
 
-FILES = ["about.json", "arrays.npz", "booster.txt", "checksums.json", "out_of_fold.npz"]
+FILES = ["about.json", "arrays.npz", "booster.txt", "checksums.json", "out_of_fold.npz", "past.npz", "scope.npz"]
 
 
 def test_folder_holds_data_only(folder):
     assert sorted(path.name for path in folder.iterdir()) == FILES
-    for name in ("arrays.npz", "out_of_fold.npz"):
+    for name in ("arrays.npz", "out_of_fold.npz", "past.npz", "scope.npz"):
         with np.load(folder / name, allow_pickle=False) as arrays:
             assert all(arrays[key].dtype != object for key in arrays)
 
@@ -237,26 +237,9 @@ def test_works_with_an_unusable_cache_folder(folder, tmp_path):
     assert done.stdout.strip() == "TWO FACTOR", done.stderr
 
 
-CONTRACT = """n_train n_test n_classes accuracy macro_f1 precision_at_2 log_loss ece coverage_at_95 coverage_at_98
-fit_seconds predict_p50_ms predict_p99_ms tickets_per_second peak_rss_mb""".split()
-OUT_OF_SCOPE = ["oos_auroc", "oos_rejected_at_95", "auto_precision_mixed"]
-
-
 def table(n, seed):
     texts, solvings, labels = tickets(n, seed)
     return pd.DataFrame({"text": texts, "solving": solvings, "label": labels})
-
-
-def test_evaluate_gives_the_contract():
-    strangers = pd.DataFrame({"text": ["info cuaca jaksel hujan deres", "nobar nanti malem"], "label": "LAIN"})
-    train, test = table(400, 0), table(100, 5)
-    result = evaluate(train, test)
-    assert list(result) == CONTRACT
-    assert result["n_train"] == 400 and result["n_test"] == 100 and result["accuracy"] > 0.95
-    result = evaluate(train, pd.concat([test, strangers]), out_of_scope="LAIN")
-    assert list(result) == CONTRACT + OUT_OF_SCOPE
-    assert json.loads(json.dumps(result)) == result
-    assert result["accuracy"] > 0.95 and result["oos_auroc"] > 0.9
 
 
 def test_evaluate_counts_unknown_labels_as_wrong():

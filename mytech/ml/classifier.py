@@ -6,12 +6,12 @@
 __all__ = ['BLOCK', 'FORMAT', 'Scored', 'ModelError', 'OutOfFold', 'SymptomClassifier', 'fit_classifier', 'save_classifier',
            'load_classifier']
 
-# %% ../../nbs/ml/04_classifier.ipynb #25e47f1a
+# %% ../../nbs/ml/04_classifier.ipynb #7dba8c9a
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
@@ -24,16 +24,19 @@ from .calibration import fit_pool, pool
 from .features import Features, Projection, fit_features, fit_keywords, fit_topics
 from .learners import (Linear, Net, assign_folds, fit_naive_bayes, fit_net, fit_svm,
                                 out_of_fold)
+from .neighbours import PastTickets, past_from_arrays, past_to_arrays, remember
 from .preprocessing import preprocess
 from .resampling import Resampling, resample
+from .scope import Scope, fit_scope
 
-# %% ../../nbs/ml/04_classifier.ipynb #ea225d07
+# %% ../../nbs/ml/04_classifier.ipynb #4fff30b4
 @dataclass(frozen=True)
 class Scored:
     "What the classifier thinks of one ticket."
     label: str                           # the likeliest symptom
     confidence: float                    # its probability, in [0, 1]
     top: tuple[tuple[str, float], ...]   # the k likeliest with their probabilities, falling
+    in_scope: float = 1.0                # probability that it is about any of the symptoms
 
 
 class ModelError(Exception):
@@ -46,10 +49,7 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #d1ec155d
-BLOCK = 1024 # tickets scored at a time, by each thread
-
-
+# %% ../../nbs/ml/04_classifier.ipynb #1935e805
 @dataclass(frozen=True)
 class SymptomClassifier:
     "Made by `fit_classifier` or `load`; never changes, so threads may share it."
@@ -60,28 +60,28 @@ class SymptomClassifier:
     booster: lgb.Booster | None
     weights: np.ndarray     # of the learners in the pool, the booster's last where there is one
     out_of_fold: OutOfFold
+    scope: Scope | None     # None only while it is being fitted
+    past: PastTickets       # the newest training tickets, without names and numbers
     about: dict             # how it was fitted: rows, seed, classes with few rows
 
     def predict(self, tech:str, solving:str="", k:int=3)->Scored:
         "The `k` likeliest symptoms of one ticket."
-        p = self.predict_proba([tech], [solving])[0]
-        top = tuple((self.labels[i], float(p[i])) for i in np.argsort(-p, kind="stable")[:k])
-        return Scored(*top[0], top)
+        return self.predict_many([tech], [solving], k)[0]
+
+    def predict_many(self, texts:Sequence[str], solvings:Sequence[str]|None=None, k:int=3, *,
+                     num_threads:int=1)->list[Scored]:
+        "`predict` for many tickets at once."
+        return _scored(self.labels, *self.judge(texts, solvings, num_threads=num_threads), k)
 
     def predict_proba(self, texts:Sequence[str], solvings:Sequence[str]|None=None, *,
                       num_threads:int=1)->np.ndarray:
         "Probabilities (n, n_classes) in the order of `labels`."
-        solvings = solvings or [""] * len(texts)
+        return self.judge(texts, solvings, num_threads=num_threads)[0]
 
-        def score(at):
-            part = slice(at, at + BLOCK)
-            return _probabilities(self, list(map(preprocess, texts[part], solvings[part])))
-
-        starts, none = range(0, len(texts), BLOCK), np.empty((0, len(self.labels)), np.float32)
-        if num_threads == 1 or len(starts) == 1:
-            return np.concatenate([none, *map(score, starts)])
-        with ThreadPoolExecutor(num_threads) as workers:
-            return np.concatenate([none, *workers.map(score, starts)])
+    def judge(self, texts:Sequence[str], solvings:Sequence[str]|None=None, *,
+              num_threads:int=1)->tuple[np.ndarray,np.ndarray]:
+        "Probabilities (n, n_classes), and that of being in scope at all (n,)."
+        return _judged(self, texts, solvings or [""] * len(texts), num_threads)
 
     @classmethod
     def fit(cls, *args, **kwargs)->"SymptomClassifier":
@@ -97,20 +97,46 @@ class SymptomClassifier:
         "See `load_classifier`."
         return load_classifier(folder)
 
-# %% ../../nbs/ml/04_classifier.ipynb #a92153a6
+# %% ../../nbs/ml/04_classifier.ipynb #c1bd2771
 def _stack(opinions, views, rows):
     return np.hstack([*opinions, *(view.transform(rows) for view in views)])
 
 
 def _probabilities(model, lines):
+    "Probabilities, and the margins of the support vector machine."
     rows = model.features.transform(lines)
     opinions = [learner.scores(rows) for learner in model.learners]
     if model.booster:
         stacked = _stack(opinions, model.views, rows)
         opinions.append(opinion(model.booster, stacked))
-    return pool(np.array(opinions), model.weights).astype(np.float32)
+    return pool(np.array(opinions), model.weights).astype(np.float32), opinions[0]
 
-# %% ../../nbs/ml/04_classifier.ipynb #3d5dd1ca
+# %% ../../nbs/ml/04_classifier.ipynb #852fa3e4
+BLOCK = 1024 # tickets scored at a time, by each thread
+
+
+def _judged(model, texts, solvings, num_threads):
+    def score(at):
+        part = slice(at, at + BLOCK)
+        lines = list(map(preprocess, texts[part], solvings[part]))
+        p, margins = _probabilities(model, lines)
+        return p, model.scope.score(model.features, lines, p, margins)
+
+    starts, none = range(0, len(texts), BLOCK), np.empty((0, len(model.labels)), np.float32)
+    if num_threads == 1 or len(starts) == 1:
+        parts = [(none, np.empty(0)), *map(score, starts)]
+    else:
+        with ThreadPoolExecutor(num_threads) as workers:
+            parts = [(none, np.empty(0)), *workers.map(score, starts)]
+    return tuple(map(np.concatenate, zip(*parts)))
+
+
+def _scored(labels, p, in_scope, k):
+    order = np.argsort(-p, axis=1, kind="stable")[:, :k]
+    tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
+    return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
+
+# %% ../../nbs/ml/04_classifier.ipynb #c5bc6855
 def _fits(seed, names, resampling):
     "The learners, each as `(rows, y, n_classes) -> Linear or Net`."
     modest = partial(fit_net, smoothing=0.1, seed=seed + 1)
@@ -122,6 +148,29 @@ def _fits(seed, names, resampling):
     return [partial(resampled, fit) for fit in fits] if resampling else fits
 
 
+def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
+    "The learners, and what they say of rows they have not seen."
+    learned = []
+    for i, fit in enumerate(fits):
+        tell("learners", 0.15 + 0.12 * i)
+        learned.append(out_of_fold(fit, rows, y, n_classes, fold_of, num_threads))
+    return tuple(learner for learner, _ in learned), [scores for _, scores in learned]
+
+
+def _pooled(scores, y):
+    weights = fit_pool(scores, y)
+    return weights, OutOfFold(y, pool(scores, weights).astype(np.float32))
+
+
+def _with_scope(model, rows, lines, fold_of, margins, strangers, seed, num_threads):
+    honest, foreign = model.out_of_fold, list(map(preprocess, strangers))
+    given = (foreign, *_probabilities(model, foreign)) if foreign else None
+    fit = partial(fit_svm, seed=seed)
+    return replace(model, scope=fit_scope(
+        model.features, rows, lines, honest.y, fold_of, honest.probabilities, margins, fit, given,
+        seed, num_threads))
+
+# %% ../../nbs/ml/04_classifier.ipynb #213cc437
 def _both_forms(texts, solvings):
     "Every ticket without and, where there is one, with its solution; and whose line each is."
     lines, owner = [preprocess(text) for text in texts], list(range(len(texts)))
@@ -149,7 +198,7 @@ def _classes(labels):
         raise ValueError(f"need tickets of at least two symptoms, got {len(y)} of {names.tolist()}")
     return tuple(map(str, names)), y.astype(np.int32)
 
-# %% ../../nbs/ml/04_classifier.ipynb #a20792ac
+# %% ../../nbs/ml/04_classifier.ipynb #0f98df60
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -160,6 +209,7 @@ def fit_classifier(
     num_threads:int=2,
     n_folds:int=5,
     resampling:Resampling|None=None, # of the rows that each learner is fitted on
+    strangers:Sequence[str]=(),      # texts known to be about none of the symptoms, if any
 )->SymptomClassifier:
     "Same data, seed and threads, same model. An exception from `progress` stops the fit."
     tell = progress or (lambda stage, share: None)
@@ -171,29 +221,28 @@ def fit_classifier(
     tell("topics", 0.1)
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
-    learners, opinions = [], []
-    for i, fit in enumerate(_fits(seed, names, resampling)):
-        tell("learners", 0.15 + 0.12 * i)
-        learner, scores = out_of_fold(fit, rows, y, len(names), fold_of, num_threads)
-        learners, opinions = [*learners, learner], [*opinions, scores]
+    learners, opinions = _heard(
+        _fits(seed, names, resampling), rows, y, len(names), fold_of, num_threads, tell)
     tell("booster", 0.65)
     stacked, booster = _stack(opinions, views, rows), None
     if is_worth_it(stacked, opinions, y, fold_of, seed):
         booster, scores = booster_out_of_fold(stacked, y, len(names), fold_of, seed, num_threads)
         opinions.append(scores)
-    tell("calibration", 0.95)
-    scores = np.array(opinions)
-    weights = fit_pool(scores, y)
-    tell("done", 1.0)
-    honest = OutOfFold(y, pool(scores, weights).astype(np.float32))
+    tell("calibration", 0.9)
+    weights, honest = _pooled(np.array(opinions), y)
+    past = remember(rows[:len(labels)], texts, solvings, y[:len(labels)])
     about = {"tickets": len(labels), "lines": len(lines), "seed": seed,
              "rows": dict(zip(names, np.bincount(y[:len(labels)]).tolist()))}
-    return SymptomClassifier(
-        names, features, views, tuple(learners), booster, weights, honest, about)
+    model = SymptomClassifier(
+        names, features, views, learners, booster, weights, honest, None, past, about)
+    tell("scope", 0.93)
+    model = _with_scope(model, rows, lines, fold_of, opinions[0], strangers, seed, num_threads)
+    tell("done", 1.0)
+    return model
 
-# %% ../../nbs/ml/04_classifier.ipynb #faedd727
-FORMAT = 2
-_FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz")
+# %% ../../nbs/ml/04_classifier.ipynb #7d88e377
+FORMAT = 3
+_FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz", "past.npz", "scope.npz")
 
 
 def _arrays(name, value):
@@ -223,6 +272,8 @@ def save_classifier(model:SymptomClassifier, folder:str|Path)->None:
     trees = model.booster.model_to_string() if model.booster else ""
     (folder / "booster.txt").write_text(trees, encoding="utf-8")
     np.savez(folder / "out_of_fold.npz", **vars(model.out_of_fold))
+    np.savez(folder / "scope.npz", **vars(model.scope))
+    np.savez(folder / "past.npz", **past_to_arrays(model.past))
     arrays = {"features": model.features, "views": model.views, "learners": model.learners}
     np.savez(folder / "arrays.npz", weights=model.weights, **dict(_arrays("", arrays)))
     sums = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in _FILES}}
@@ -247,7 +298,7 @@ def _verify(folder):
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #d3e45c64
+# %% ../../nbs/ml/04_classifier.ipynb #39501aa9
 def _projection(arrays, name):
     return Projection(arrays[f"{name}.columns"], arrays[f"{name}.matrix"],
                       int(arrays[f"{name}.n_columns"]))
@@ -268,6 +319,10 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         with np.load(folder / "out_of_fold.npz", allow_pickle=False) as arrays:
             honest = OutOfFold(arrays["y"], arrays["probabilities"])
+        with np.load(folder / "scope.npz", allow_pickle=False) as arrays:
+            scope = Scope(**arrays)
+        with np.load(folder / "past.npz", allow_pickle=False) as arrays:
+            past = past_from_arrays(arrays)
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             features = Features(arrays["features.buckets"], arrays["features.idf"])
             views = tuple(_projection(arrays, f"views.{i}") for i in range(2))
@@ -278,4 +333,4 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
     except (OSError, ValueError, KeyError, BadZipFile, lgb.basic.LightGBMError) as error:
         raise ModelError(f"model folder {folder}: {error}; train again") from error
     return SymptomClassifier(tuple(about["labels"]), features, views, learners, booster,
-                             weights, honest, about["about"])
+                             weights, honest, scope, past, about["about"])
