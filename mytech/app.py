@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'opened_store', 'opened_house', 'chosen',
-           'prepare', 'run_command', 'predict', 'read_table', 'evaluate', 'export', 'demo', 'retrain', 'list_models',
-           'show_model', 'promote', 'rollback', 'doctor', 'main']
+           'prepare', 'run_command', 'predict', 'read_table', 'evaluate', 'export', 'demo', 'verdict_shown', 'retrain',
+           'list_models', 'show_model', 'promote', 'rollback', 'doctor', 'main']
 
 # %% ../nbs/99_app.ipynb #f39eaa82
 import asyncio
@@ -205,26 +205,43 @@ def demo(days:Annotated[int, typer.Option(min=1, help='Length of the history.')]
             raise SettingsError('the store holds tickets already. Set DATABASE_URL to a new one.')
         bootstrap(house, progress, days)
 
-# %% ../nbs/99_app.ipynb #beb7aca7
+# %% ../nbs/99_app.ipynb #db0de01c
+def verdict_shown(value:dict)->Table:
+    "The gate's checks and what came of them, for a terminal."
+    outcome = {(True, False): 'is current now', (True, True): 'is current now, by force',
+               (False, False): 'was not promoted'}[value['promoted'], value['forced']]
+    title = f"v{value['version']} {outcome}"
+    table = Table('check', 'current', 'candidate', 'wanted', '', title=title)
+    for check in value['checks']:
+        mark = '[green]yes' if check['passed'] else '[bold red]NO'
+        table.add_row(*(check[name] for name in ('name', 'champion', 'challenger', 'wanted')), mark)
+    return table
+
+# %% ../nbs/99_app.ipynb #27ce6ea9
 @app.command()
 def retrain(
+    force:Annotated[bool, typer.Option('--force', help='Promote whatever the gate says.')]=False,
+    check_threshold:Annotated[int, typer.Option(help='Only with so many new reviews.')]=0,
     master_data:Annotated[Path|None, typer.Option(help='CSV: text, label; solving, at.')]=None,
     as_json:Json=False,
 )->None:
     """Train on all confirmed labels; promote what passes the gate.
 
-    Example: mytech retrain --master-data master.csv"""
-    from mytech.bootstrap import snapshot, train
+    Example: mytech retrain --check-threshold 100"""
+    from mytech.bootstrap import note_learned, snapshot, train
+    from mytech.services.tickets import count_new
     more = read_table(str(master_data)).to_dict('records') if master_data else []
     with opened_house() as house:
         with house.store.read() as connection:
+            if (new := count_new(connection)) < check_threshold:
+                said = f'nothing done: {new} new reviews, {check_threshold} wanted'
+                return show({'run': None, 'new_reviews': new}, as_json, lambda: said)
             data = snapshot(connection, house.settings.artifacts, more)
-        made = train(house, data, progress)
-    value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.verdict.passed,
-             'reasons': list(made.verdict.reasons)}
-    reasons = '; '.join(value['reasons'])
-    outcome = 'is current now' if value['promoted'] else f'was not promoted: {reasons}'
-    show(value, as_json, lambda: f"v{value['version']} {outcome}")
+        made = train(house, data, progress, force)
+        with house.store.write() as connection: note_learned(connection, data, made)
+    value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.promoted,
+             'reasons': list(made.verdict.reasons), **made.version.verdict}
+    show(value, as_json, lambda: verdict_shown(value))
 
 # %% ../nbs/99_app.ipynb #9670f1eb
 def _models()->Path: return load_settings().artifacts/'models'

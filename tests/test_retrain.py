@@ -6,29 +6,43 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import nbformat
 import pandas as pd
 import pytest
 
+from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier
 from mytech.ops import retrain as ops
-from mytech.ops.retrain import RetrainError, TrainingFailed, gate, retrain, run_training, runs, told
+from mytech.ops.gate import judge, load_held_out
+from mytech.ops.retrain import RetrainError, TrainingFailed, cancel, retrain, run_training, runs, told
 from mytech.ops.training import split
-from mytech.services import registry
+from mytech.core.schema import Message, Prediction, Status
+from mytech.services import registry, tickets
 from mytech.services.registry import LiveModel
+from mytech.services.store import open_store
 
 WRITE = '''
 from pathlib import Path; import json, os, sys
 run = Path(run_dir)
 (run/'model').mkdir(); (run/'model/word.txt').write_text('Login')
+now = Path(models_dir, 'current').read_text() if models_dir else ''
 (run/'metrics.json').write_text(json.dumps(
-    {'macro_f1': macro_f1, 'accuracy': .9, 'majority_share': .3, 'current': {'macro_f1': .8},
-     'executable': sys.executable, 'threads': os.environ['OMP_NUM_THREADS']}))'''
-PARAMETERS = "data_csv = ''\nrun_dir = ''\nmodels_dir = ''\nmacro_f1 = 0.8"
+    {'current': {'version': int(now[1:])} if now else None,
+     'executable': sys.executable, 'threads': os.environ['OMP_NUM_THREADS']}))
+import numpy as np
+from mytech.ops.gate import Answers, HeldOut, save_held_out
+truth, labels = np.array(['Login', 'OTP'] * 100), ('Login', 'OTP')
+def model(right):
+    said = np.arange(200) % 2 ^ (np.arange(200) * .37 % 1 >= right)
+    return Answers(labels, np.eye(2)[said] * (2 * right - 1) + (1 - right))
+save_held_out(run/'held_out.npz', HeldOut(truth, labels, model(right), model(.8) if now else None))'''
+PARAMETERS = "data_csv = ''\nrun_dir = ''\nmodels_dir = ''\nright = 0.8"
 WAIT = '''
 import os, time; from pathlib import Path
 Path(run_dir, 'pid').write_text(str(os.getpid()))
@@ -64,7 +78,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(('parameters', 'given', 'message'), [
-    (PARAMETERS, {'macro_f2': 1}, 'unknown parameter macro_f2: small.ipynb takes macro_f1'),
+    (PARAMETERS, {'rigth': 1}, 'unknown parameter rigth: small.ipynb takes right'),
     (PARAMETERS, {'run_dir': '/'}, 'unknown parameter run_dir'),
     ("data_csv = ''", {}, 'small.ipynb does not take models_dir, run_dir'),
 ])
@@ -113,7 +127,7 @@ def test_a_kernel_that_dies_is_a_failed_run_and_names_the_section(tmp_path):
 
 def test_a_notebook_that_leaves_no_model_is_a_failed_run(tmp_path):
     small = notebook(tmp_path, WRITE.split("(run/'model')")[0])
-    with pytest.raises(TrainingFailed, match=r'did not write model and metrics\.json'):
+    with pytest.raises(TrainingFailed, match=r'did not write model and metrics\.json and held_out\.npz'):
         retrain(None, tmp_path, notebook=small)
     assert registry.versions(tmp_path / 'models') == []
 
@@ -168,28 +182,133 @@ def test_no_home_to_write_in(tmp_path, monkeypatch):
     assert run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
 
 
-def test_a_worse_candidate_is_registered_and_answers_nobody(tmp_path):
-    small = notebook(tmp_path, WRITE)
+def test_cancelled_from_elsewhere(tmp_path):
+    small, failed = notebook(tmp_path, WAIT, WRITE), []
+
+    def go():
+        try: run_training(None, tmp_path, notebook=small)
+        except TrainingFailed as error: failed.append(str(error))
+
+    assert not cancel(tmp_path)
+    thread = Thread(target=go)
+    thread.start()
+    file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
+    assert cancel(tmp_path)
+    thread.join(20)
+    assert 'cancelled' in failed[0]
+    assert [(run.status, run.error) for run in runs(tmp_path)] == [('failed', 'cancelled')]
+    wait_for(lambda: not alive(int(file.read_text())), 10)
+    assert not cancel(tmp_path)
+    assert run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
+
+
+def test_ctrl_c_ends_the_run_at_once(tmp_path):
+    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import run_training\n'
+            'run_training(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
+    asker = subprocess.Popen([sys.executable, '-c', code, tmp_path, notebook(tmp_path, WAIT, WRITE)],
+                             stderr=subprocess.PIPE)
+    file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
+    asker.send_signal(signal.SIGINT)
+    asker.communicate(timeout=20)
+    assert [(run.status, run.error) for run in runs(tmp_path)] == [('failed', 'interrupted')]
+    wait_for(lambda: not alive(int(file.read_text())), 10)
+
+
+def test_worse_is_refused_forced_is_recorded(tmp_path):
+    small, models = notebook(tmp_path, WRITE), tmp_path / 'models'
     first = retrain(None, tmp_path, notebook=small)
-    worse = retrain(None, tmp_path, parameters={'macro_f1': 0.7}, notebook=small)
-    assert first.verdict.passed
-    assert worse.verdict.reasons == (
-        'macro-F1 0.700 is more than 0.010 below 0.800 of the current model',)
-    assert registry.current(tmp_path / 'models') == first.version.number
-    assert registry.versions(tmp_path / 'models') == [first.version, worse.version]
+    worse = retrain(None, tmp_path, parameters={'right': 0.7}, notebook=small)
+    assert first.promoted and first.verdict.passed and not worse.promoted
+    assert [reason.split(':')[0] for reason in worse.verdict.reasons] == ['macro-F1', 'better']
+    assert registry.current(models) == 1
+    forced = retrain(None, tmp_path, parameters={'right': 0.7}, notebook=small, force=True)
+    better = retrain(None, tmp_path, parameters={'right': 0.9}, notebook=small, force=True)
+    assert forced.promoted and not forced.verdict.passed
+    assert [(m.to, m.reason) for m in registry.moves(models)] == [(1, 'passed'), (3, 'forced'), (4, 'passed')]
+    known = registry.versions(models)
+    assert known == [first.version, worse.version, forced.version, better.version]
+    assert [(v.verdict['passed'], v.verdict['forced']) for v in known] == [
+        (True, False), (False, False), (False, True), (True, False)]
+    for made in (first, worse, forced, better):
+        folder = tmp_path / 'runs' / made.run.id
+        assert json.loads((folder / 'verdict.json').read_text()) == made.version.verdict
+        assert judge(load_held_out(folder / 'held_out.npz')).checks == made.verdict.checks
 
 
-NAN = float('nan')
-@pytest.mark.parametrize(('accuracy', 'macro_f1', 'current', 'passed'), [
-    (0.84, 0.70, None, True), (0.30, 0.70, None, False), (0.29, 0.70, None, False),
-    (NAN, 0.70, None, False), (0.84, 0.70, 0.71, True), (0.84, 0.70, 0.7101, False),
-    (0.84, 0.70, 0.50, True), (0.84, NAN, 0.50, False), (0.84, 0.70, NAN, False),
-    (0.30, 0.50, 0.70, False)])
-def test_gate(accuracy, macro_f1, current, passed):
-    metrics = {'accuracy': accuracy, 'macro_f1': macro_f1, 'majority_share': 0.30}
-    verdict = gate(metrics, None if current is None else {'macro_f1': current})
-    assert verdict.passed is passed
-    assert bool(verdict.reasons) is not passed
+def test_a_promotion_during_the_run_voids_the_comparison(tmp_path):
+    small, models = notebook(tmp_path, WRITE), tmp_path / 'models'
+    retrain(None, tmp_path, notebook=small)
+    second = registry.register(models, models / 'v1', metrics={}, run_id='by hand')
+    made = retrain(None, tmp_path, parameters={'right': 0.9}, notebook=notebook(
+        tmp_path, WRITE, f'(Path(models_dir)/"current").write_text("v{second.number}")'))
+    assert made.verdict.reasons == ('champion: v2 answers now, wanted still v1',)
+    assert registry.current(models) == 2
+
+
+AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def store():
+    "Ten predicted tickets, six of them reviewed."
+    store = open_store('sqlite://')
+    with store.write() as connection:
+        tickets.note_chat(connection, -7, 'Teknisi')
+        for n in range(1, 11):
+            ticket = tickets.open_ticket(connection, Message(-7, n, 42, AT, f'moban {n}'))
+            tickets.save_predictions(connection, {ticket: Prediction('OTP', .9, Status.AUTO)}, AT)
+            if n <= 6: tickets.save_review(connection, ticket, 'OTP' if n <= 3 else 'Login', 'admin', AT)
+    yield store
+    store.close()
+
+
+def test_only_confirmed_labels_teach(store):
+    with store.read() as connection:
+        known = tickets.confirmed(connection)
+        assert [(row.text, row.label) for row in known] == [
+            (f'moban {n}', 'OTP' if n <= 3 else 'Login') for n in range(1, 7)]
+        assert tickets.count_new(connection) == 6
+
+
+def test_what_changed_while_training_is_not_marked(store):
+    with store.write() as connection:
+        learned = tickets.confirmed(connection)
+        tickets.save_review(connection, 1, 'Login', 'other', AT)      # corrected
+        tickets.save_review(connection, 2, 'OTP', 'other', AT)        # confirmed once more
+        tickets.change_ticket(connection, 3, tech_text='moban radius')  # edited
+        tickets.change_ticket(connection, 4, solving='sudah')           # solved
+        tickets.save_review(connection, 7, 'OTP', 'admin', AT)        # new
+        assert tickets.mark_trained(connection, learned) == 2
+        assert {row.id: tickets.review_status(row) for row in connection.execute(tickets.joined())} == {
+            1: 'CORRECTED', 2: 'APPROVED', 3: 'APPROVED', 4: 'CORRECTED', 5: 'TRAINED', 6: 'TRAINED',
+            7: 'APPROVED', 8: 'auto_approved', 9: 'auto_approved', 10: 'auto_approved'}
+        assert tickets.count_new(connection) == 5
+        assert tickets.mark_trained(connection, learned) == 0
+        assert tickets.mark_trained(connection, tickets.confirmed(connection)) == 5
+        assert tickets.count_new(connection) == 0
+        assert len(tickets.confirmed(connection)) == 7, 'what was learned teaches the next model, too'
+        tickets.save_review(connection, 5, 'Radius', 'admin', AT)
+        assert tickets.count_new(connection) == 1
+
+
+@pytest.mark.parametrize('promoted', [True, False])
+@pytest.mark.parametrize('same', [True, False])
+def test_marked_only_after_promotion_of_what_learned_from_this_file(store, tmp_path, promoted, same):
+    with store.write() as connection:
+        data = snapshot(connection, tmp_path)
+        digest = hashlib.sha256(data.path.read_bytes()).hexdigest() if same else '0' * 64
+        made = SimpleNamespace(promoted=promoted, run=SimpleNamespace(data_sha256=digest))
+        assert note_learned(connection, data, made) == (6 if promoted and same else 0)
+
+
+def test_below_the_threshold_nothing_is_done_and_it_says_so(store, tmp_path):
+    plain = {key: os.environ[key] for key in ('PATH', 'HOME', 'PYTHONPATH') if key in os.environ}
+    done = subprocess.run(
+        [sys.executable, '-c', 'from mytech.app import main; main()', 'retrain', '--check-threshold', '7'],
+        cwd=tmp_path, capture_output=True, text=True, env=plain | {
+            'DATABASE_URL': f'sqlite:///{tmp_path}/m.db', 'ARTIFACTS_URL': str(tmp_path)})
+    assert (done.returncode, done.stdout) == (0, 'nothing done: 0 new reviews, 7 wanted\n'), done.stderr
+    assert not (tmp_path / 'runs').exists()
 
 
 def test_lots_ignore_order_spacing_and_newcomers():
@@ -231,13 +350,13 @@ def real(reviewed, tmp_path_factory):
 
 def test_the_real_pipeline_trains_registers_and_promotes(real):
     artifacts, steps, first, second = real
-    assert first.verdict.passed
+    assert first.promoted, first.verdict.reasons
     assert (first.version.number, first.version.metrics['current']) == (1, None)
     assert second.version.metrics['current']['version'] == 1
     assert first.version.metrics['n_test'] == 80
     live = LiveModel(artifacts / 'models', SymptomClassifier.load)
     number, model = live.current()
-    assert number == (2 if second.verdict.passed else 1)
+    assert number == (2 if second.promoted else 1)
     assert model.predict('moban reset otp').label in model.labels
     percents = [percent for _, percent in steps]
     assert percents == sorted(percents)

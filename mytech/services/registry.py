@@ -97,7 +97,7 @@ def verify(
     for name, digest in listed.items():
         if sha256(folder/name) != digest: refuse(name, 'was changed after it was registered')
 
-# %% ../../nbs/services/03_registry.ipynb #75cec360
+# %% ../../nbs/services/03_registry.ipynb #5a6a0ed6
 @dataclass(frozen=True)
 class ModelVersion:
     "One registered model."
@@ -106,6 +106,7 @@ class ModelVersion:
     created:str  # UTC, ISO 8601
     metrics:dict # what the run measured on its held-out rows
     manifest:str # SHA-256 of its manifest.json
+    verdict:dict|None=None # of the gate, with its checks; None when nobody judged
 
 @dataclass(frozen=True)
 class Move:
@@ -113,6 +114,7 @@ class Move:
     when:str        # UTC, ISO 8601
     origin:int|None # the version that was current before; None at the first promotion
     to:int          # the version that became current
+    reason:str='outside' # passed, forced, by hand, rollback; outside: the file was edited
 
 # %% ../../nbs/services/03_registry.ipynb #fe67c905
 def _ledger(models:Path)->dict:
@@ -155,12 +157,12 @@ def current(models:Path)->int|None:
                             "promote a version")
     return int(text[1:])
 
-# %% ../../nbs/services/03_registry.ipynb #8a3bbfac
-def _note_move(ledger:dict, to:int)->bool:
+# %% ../../nbs/services/03_registry.ipynb #db39836c
+def _note_move(ledger:dict, to:int, reason:str='outside')->bool:
     "Add the move to `to` unless the ledger already ends there; True when it was added."
     origin = ledger['moves'][-1].to if ledger['moves'] else None
     if to == origin: return False
-    ledger['moves'].append(Move(_now(), origin, to))
+    ledger['moves'].append(Move(_now(), origin, to, reason))
     return True
 
 @contextmanager
@@ -184,20 +186,22 @@ def _seal(candidate:Path, folder:Path, facts:dict)->str:
     write_atomically(folder/MANIFEST, json.dumps({**facts, 'files': files}, indent=1) + '\n')
     return sha256(folder/MANIFEST)
 
-# %% ../../nbs/services/03_registry.ipynb #00037385
+# %% ../../nbs/services/03_registry.ipynb #d0eaa484
 def register(
     models:Path,    # the registry's folder
     candidate:Path, # a saved model; stays where it is
     *,
     metrics:dict,   # what the run measured, JSON
     run_id:str,
+    verdict:dict|None=None, # of the gate, JSON
 )->ModelVersion:
     "Copy a candidate to the next `vN`. It answers nobody before it is promoted."
     with _writing(models) as ledger:
         on_disk = [int(p.name[1:]) for p in models.glob('v*') if p.name[1:].isdecimal()]
         number, staged, created = max([ledger['last'], *on_disk]) + 1, models/'.incoming', _now()
         try:
-            facts = {'number': number, 'run_id': run_id, 'created': created, 'metrics': metrics}
+            facts = {'number': number, 'run_id': run_id, 'created': created, 'metrics': metrics,
+                     'verdict': verdict}
             version = ModelVersion(manifest=_seal(candidate, staged, facts), **facts)
             staged.rename(models/f'v{number}')
             sync(models)
@@ -207,7 +211,7 @@ def register(
         _save(models, ledger)
     return version
 
-# %% ../../nbs/services/03_registry.ipynb #c54a693d
+# %% ../../nbs/services/03_registry.ipynb #b1e053ef
 def checked(models:Path, number:int)->Path:
     "Folder of a registered version whose every byte is as registered, else `RegistryError`."
     entry, folder = {v.number: v for v in versions(models)}.get(number), models/f'v{number}'
@@ -221,16 +225,20 @@ def checked(models:Path, number:int)->Path:
                             "but another one: restore it, or promote another version")
     return folder
 
-def _point(models:Path, ledger:dict, number:int)->None:
+def _point(models:Path, ledger:dict, number:int, reason:str)->None:
     "Make a version current, if it is in order."
     checked(models, number)
     write_atomically(models/POINTER, f'v{number}\n')
-    if _note_move(ledger, number): _save(models, ledger)
+    if _note_move(ledger, number, reason): _save(models, ledger)
 
-# %% ../../nbs/services/03_registry.ipynb #c27b8040
-def promote(models:Path, number:int)->None:
+# %% ../../nbs/services/03_registry.ipynb #1f15eca2
+def promote(
+    models:Path,
+    number:int,
+    reason:str='by hand', # for the ledger
+)->None:
     "Make a version the one that answers. Raises `RegistryError` when it is damaged or unknown."
-    with _writing(models) as ledger: _point(models, ledger, number)
+    with _writing(models) as ledger: _point(models, ledger, number, reason)
 
 def _trail(ledger:dict)->list[int]:
     "The versions that led to the current one: a step back removes, any other step adds."
@@ -246,7 +254,7 @@ def rollback(models:Path)->int:
         trail = _trail(ledger)
         if len(trail) < 2: raise RegistryError("no earlier version was ever current: "
                                                "nothing to roll back to")
-        _point(models, ledger, trail[-2])
+        _point(models, ledger, trail[-2], 'rollback')
     return trail[-2]
 
 # %% ../../nbs/services/03_registry.ipynb #ccd9e1bf

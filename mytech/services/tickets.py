@@ -6,7 +6,7 @@
 __all__ = ['known_chats', 'group_ids', 'note_chat', 'migrate_chat', 'attach', 'open_ticket', 'find_message', 'find_ticket',
            'find_album', 'latest_ticket', 'change_ticket', 'ticket_rows', 'ticket_row', 'respond', 'save_predictions',
            'texts_of', 'unpredicted', 'save_review', 'joined', 'as_ticket', 'as_prediction', 'review_status', 'logs',
-           'tracked', 'confirmed']
+           'tracked', 'confirmed', 'mark_trained', 'count_new']
 
 # %% ../../nbs/services/01_tickets.ipynb #7600b80b
 from collections.abc import Iterable, Iterator
@@ -180,15 +180,16 @@ def save_review(
         'reviewed_at': at})
     return status
 
-# %% ../../nbs/services/01_tickets.ipynb #ba906ade
+# %% ../../nbs/services/01_tickets.ipynb #7f2bf0b9
 def joined()->Select:
-    "Ticket columns, plus group_label, prediction columns, review_label, review_status, reviewer."
+    "Ticket columns, plus group_label, prediction columns, and the standing review's."
     latest = select(func.max(reviews.c.id)).group_by(reviews.c.ticket_id).scalar_subquery()
     standing = select(reviews).where(reviews.c.id.in_(latest)).subquery()
     group, now = chats.alias(), chats.alias('now')
     label = func.coalesce(func.nullif(now.c.label, ''), func.nullif(group.c.label, ''))
     said = [column for column in predictions.c if column.name != 'ticket_id']
-    reviewed = [standing.c.label.label('review_label'), standing.c.status.label('review_status'),
+    reviewed = [standing.c.id.label('review_id'), standing.c.label.label('review_label'),
+                standing.c.status.label('review_status'),
                 standing.c.reviewer, standing.c.reviewed_at]
     return select(tickets, label.label('group_label'), *said, *reviewed).select_from(
         tickets.join(group, group.c.id == tickets.c.chat_id)
@@ -229,10 +230,31 @@ def tracked(connection:Connection)->Iterator[Row]:
     found = joined().where(predicted).order_by(t.tech_at, t.id)
     yield from connection.execution_options(yield_per=1000).execute(found)
 
-# %% ../../nbs/services/01_tickets.ipynb #2ef073b4
+# %% ../../nbs/services/01_tickets.ipynb #f003ab20
 def confirmed(connection:Connection)->list[Row]:
-    "(text, solving, label, at) of every ticket with a confirmed label, oldest first."
+    "(id, review_id, text, solving, label, at) of tickets with a confirmed label, oldest first."
     sub = joined().subquery()
-    found = select(sub.c.tech_text.label('text'), sub.c.solving, sub.c.review_label.label('label'),
-                   sub.c.tech_at.label('at')).where(sub.c.review_status.in_(map(str, CONFIRMED)))
+    found = select(sub.c.id, sub.c.review_id, sub.c.tech_text.label('text'), sub.c.solving,
+                   sub.c.review_label.label('label'), sub.c.tech_at.label('at'))
+    found = found.where(sub.c.review_status.in_(map(str, CONFIRMED)))
     return connection.execute(found.order_by(sub.c.tech_at, sub.c.id)).all()
+
+# %% ../../nbs/services/01_tickets.ipynb #7351510f
+_new = reviews.c.status != str(ReviewStatus.TRAINED)
+
+def mark_trained(
+    connection:Connection,
+    learned:Iterable[Row], # from `confirmed`, when the training data were written
+)->int:                    # reviews marked
+    "Marks the reviews behind these tickets, where the ticket still reads the same."
+    same = set(confirmed(connection)) & set(learned)
+    mark = reviews.update().where(_new, reviews.c.id == bindparam('review'))
+    mark = mark.values(status=str(ReviewStatus.TRAINED))
+    found = [{'review': row.review_id} for row in same]
+    return connection.execute(mark, found).rowcount if found else 0
+
+def count_new(connection:Connection)->int:
+    "Tickets whose standing review no promoted model has learned from."
+    latest = select(func.max(reviews.c.id)).group_by(reviews.c.ticket_id)
+    found = select(func.count()).where(_new, reviews.c.id.in_(latest))
+    return connection.execute(found).scalar_one()
