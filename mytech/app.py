@@ -243,7 +243,7 @@ def retrain(
              'reasons': list(made.verdict.reasons), **made.version.verdict}
     show(value, as_json, lambda: verdict_shown(value))
 
-# %% ../nbs/99_app.ipynb #9670f1eb
+# %% ../nbs/99_app.ipynb #5bc94c5f
 def _models()->Path: return load_settings().artifacts/'models'
 
 @models_app.command('list')
@@ -251,15 +251,17 @@ def list_models(as_json:Json=False)->None:
     """All versions, the current one marked.
 
     Example: mytech models list"""
-    from mytech.services.registry import current, versions
+    from mytech.services.registry import current, moves, versions
     found, now = versions(_models()), current(_models())
-    value = [{**asdict(v), 'current': v.number == now} for v in found]
+    why = {move.to: move.reason for move in moves(_models())}
+    value = [{**asdict(v), 'current': v.number == now, 'promoted': why.get(v.number)}
+             for v in found]
     def pretty()->Table:
-        table = Table('', 'version', 'registered', 'accuracy', 'macro-F1')
+        table = Table('', 'version', 'registered', 'accuracy', 'macro-F1', 'promoted')
         for v in value:
             scores = (v['metrics'].get(name, float('nan')) for name in ('accuracy', 'macro_f1'))
             table.add_row('→' if v['current'] else '', f"v{v['number']}", v['created'][:16],
-                          *(f'{score:.3f}' for score in scores))
+                          *(f'{score:.3f}' for score in scores), v['promoted'] or '')
         return table
     show(value, as_json, pretty)
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
-           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'greet', 'collect', 'listen',
-           'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
+           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'greet',
+           'collect', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id',
+           'coroutines', 'run']
 
 # %% ../nbs/97_wiring.ipynb #46518dcd
 import asyncio
@@ -150,6 +151,13 @@ async def keep_house(house:House, every:float=60.0)->None:
         except Exception: log.exception('housekeeping: trying again')
         await asyncio.sleep(every)
 
+# %% ../nbs/97_wiring.ipynb #7148dbb6
+async def follow_model(house:House, every:float=1.0)->None:
+    "Takes up a promoted model within two seconds, until cancelled."
+    while True:
+        house.live.current()
+        await asyncio.sleep(every)
+
 # %% ../nbs/97_wiring.ipynb #a2ce74e8
 async def greet(bot:InboxBot)->None:
     "Asks who the bot is, for as long as it takes. Raises `SettingsError` on a refused token."
@@ -259,7 +267,7 @@ def coroutines(
         made['collector'] = collect(house, lambda text: ready('collector', text))
     return made
 
-# %% ../nbs/97_wiring.ipynb #bfd1543c
+# %% ../nbs/97_wiring.ipynb #83242c70
 async def run(
     house:House,
     parts:set[str],                   # of `PARTS`
@@ -277,7 +285,7 @@ async def run(
         if up == parts: on_ready()
 
     if parts != {'sandbox'}: tell(f'  {model_in_charge(house)}')
-    made = coroutines(house, parts, sockets, ready)
+    made = coroutines(house, parts, sockets, ready) | {'model': follow_model(house)}
     tasks = [asyncio.create_task(part, name=name) for name, part in made.items()]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)

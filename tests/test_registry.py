@@ -1,4 +1,5 @@
 """Registry under faults: damage, strangers, many writers, kill -9, promotions during predictions."""
+import asyncio
 import json
 import logging
 import os
@@ -10,11 +11,13 @@ import sys
 import time
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 
 from mytech.services import registry
 from mytech.services.registry import LiveModel, RegistryError
+from mytech.wiring import follow_model
 
 
 def candidate(folder: Path, word: str) -> Path:
@@ -313,6 +316,61 @@ def test_200_promotions_while_threads_predict(tmp_path):
             assert began[version] <= end and start <= ended.get(version, start) + 2
     assert len({v for mine in answers for *_, v, _ in mine}) > 20
     assert live.problem is None
+
+
+def test_a_process_that_nobody_asks_takes_up_a_promotion_within_two_seconds(models):
+    loaded = []
+
+    def load(folder):
+        loaded.append((folder.name, time.monotonic()))
+        return read_word(folder)
+
+    async def quiet_hour():
+        following = asyncio.create_task(follow_model(SimpleNamespace(live=LiveModel(models, load))))
+        await asyncio.sleep(0.1)
+        registry.promote(models, 3)
+        promoted = time.monotonic()
+        while len(loaded) < 2:
+            assert time.monotonic() < promoted + 5, 'the promotion was not seen'
+            await asyncio.sleep(0.01)
+        following.cancel()
+        return promoted
+
+    promoted = asyncio.run(quiet_hour())
+    assert loaded[-1][0] == 'v3' and loaded[-1][1] - promoted < 2
+
+
+def test_reasons_of_moves(models):
+    registry.promote(models, 3, 'passed')
+    (models / 'current').write_text('v1\n')
+    registry.promote(models, 2, 'forced')
+    registry.rollback(models)
+    assert [(m.to, m.reason) for m in registry.moves(models)] == [
+        (2, 'by hand'), (3, 'passed'), (1, 'outside'), (2, 'forced'), (1, 'rollback')]
+
+
+def test_a_ledger_from_before_there_were_reasons_and_verdicts(models):
+    ledger = json.loads((models / 'versions.json').read_text())
+    for entry in ledger['versions']: del entry['verdict']
+    for entry in ledger['moves']: del entry['reason']
+    (models / 'versions.json').write_text(json.dumps(ledger))
+    assert [v.verdict for v in registry.versions(models)] == [None] * 3
+    registry.promote(models, 3)
+    assert registry.rollback(models) == 2
+
+
+def test_retention(tmp_path):
+    models = tmp_path / 'models'
+    source = candidate(tmp_path / 'one', 'one')
+    for n in range(12): registry.register(models, source, metrics={}, run_id=str(n))
+    for number in (1, 2, 3, 12, 4): registry.promote(models, number)
+    assert registry.prune(models) == [] and len(registry.versions(models)) == 12
+    assert registry.prune(models, newest=3, last_moves=2) == [1, 2, 5, 6, 7, 8, 9]
+    assert [v.number for v in registry.versions(models)] == [3, 4, 10, 11, 12]
+    assert sorted(p.name for p in models.glob('v*') if p.is_dir()) == ['v10', 'v11', 'v12', 'v3', 'v4']
+    assert registry.prune(models, newest=1, last_moves=1) == [3, 10, 11]
+    assert registry.current(models) == 4
+    assert registry.register(models, source, metrics={}, run_id='x').number == 13
 
 
 def test_looking_at_the_pointer_costs_microseconds(models):

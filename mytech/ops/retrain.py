@@ -6,7 +6,7 @@
 __all__ = ['PROGRESS', 'CANCEL', 'RetrainError', 'TrainingFailed', 'checkout', 'pipeline', 'Run', 'runs', 'tell', 'told',
            'to_terminal', 'cancel', 'run_training', 'Retrained', 'retrain']
 
-# %% ../../nbs/ops/02_retrain.ipynb #ef1aa771
+# %% ../../nbs/ops/02_retrain.ipynb #db1e2981
 import json
 import os
 import re
@@ -29,8 +29,8 @@ from papermill import execute_notebook, inspect_notebook
 import mytech
 from ..core.privacy import mask
 from .gate import Bounds, Check, Verdict, judge, load_held_out
-from ..services.registry import (POINTER, ModelVersion, current, exclusive, promote, register,
-                                      sha256, write_atomically)
+from ..services.registry import (POINTER, ModelVersion, current, exclusive, promote, prune,
+                                      register, sha256, write_atomically)
 
 # %% ../../nbs/ops/02_retrain.ipynb #f7a4d361
 class RetrainError(Exception):
@@ -279,7 +279,7 @@ def _judge(folder:Path, models:Path, metrics:dict, bounds:Bounds)->Verdict:
     changed = Check('champion', f'v{compared}', f'v{now} answers now', f'still v{compared}', False)
     return Verdict((*verdict.checks, changed))
 
-# %% ../../nbs/ops/02_retrain.ipynb #5fe907eb
+# %% ../../nbs/ops/02_retrain.ipynb #99025230
 @dataclass(frozen=True)
 class Retrained:
     "What a retrain came to."
@@ -298,7 +298,7 @@ def retrain(
     on_progress:Callable[[str, int], Any]=to_terminal,
     notebook:Path|None=None,
 )->Retrained:
-    "Train, register, and promote what passes the gate."
+    "Train, register, promote what passes the gate, and let very old versions go."
     run = run_training(data_csv, artifacts, parameters=parameters, on_progress=on_progress,
                        notebook=notebook)
     folder, models = artifacts/'runs'/run.id, artifacts/'models'
@@ -310,4 +310,5 @@ def retrain(
     write_atomically(folder/'verdict.json', json.dumps(record, indent=1) + '\n')
     new = register(models, folder/'model', metrics=metrics, run_id=run.id, verdict=record)
     if passed or force: promote(models, new.number, 'passed' if passed else 'forced')
+    prune(models)
     return Retrained(run, new, verdict, passed or force)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['POINTER', 'LEDGER', 'MANIFEST', 'RegistryError', 'sync', 'write_atomically', 'exclusive', 'sha256', 'verify',
            'ModelVersion', 'Move', 'versions', 'moves', 'current', 'register', 'checked', 'promote', 'rollback',
-           'LiveModel']
+           'prune', 'LiveModel']
 
 # %% ../../nbs/services/03_registry.ipynb #c3d0bc57
 import fcntl
@@ -256,6 +256,22 @@ def rollback(models:Path)->int:
                                                "nothing to roll back to")
         _point(models, ledger, trail[-2], 'rollback')
     return trail[-2]
+
+# %% ../../nbs/services/03_registry.ipynb #74e072a1
+def prune(
+    models:Path,
+    newest:int=20,     # versions that are kept
+    last_moves:int=50, # of the pointer: what was current in them is kept, too
+)->list[int]:          # the versions that went
+    "Delete versions that are neither new nor were current lately."
+    with _writing(models) as ledger:
+        lately = {n for move in ledger['moves'][-last_moves:] for n in (move.origin, move.to)}
+        kept = lately | {v.number for v in ledger['versions'][-newest:]}
+        gone = [v.number for v in ledger['versions'] if v.number not in kept]
+        for number in gone: shutil.rmtree(models/f'v{number}', ignore_errors=True)
+        ledger['versions'] = [v for v in ledger['versions'] if v.number in kept]
+        if gone: _save(models, ledger)
+    return gone
 
 # %% ../../nbs/services/03_registry.ipynb #ccd9e1bf
 class LiveModel:
