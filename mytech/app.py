@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'opened_store', 'opened_house', 'chosen',
-           'prepare', 'run_command', 'predict', 'read_table', 'evaluate', 'export', 'demo', 'verdict_shown', 'retrain',
-           'list_models', 'show_model', 'promote', 'rollback', 'doctor', 'main']
+           'prepare', 'run_command', 'predict', 'prediction_table', 'read_table', 'evaluate', 'bench', 'export', 'demo',
+           'verdict_shown', 'retrain', 'list_models', 'show_model', 'promote', 'rollback', 'doctor', 'main']
 
-# %% ../nbs/99_app.ipynb #f39eaa82
+# %% ../nbs/99_app.ipynb #ea3b84b3
 import asyncio
 import json
 import sys
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from .core.config import Settings, SettingsError, load_settings
@@ -120,25 +120,33 @@ def run_command(
     ready = 'MyTech is ready.' + hints * ('sandbox' in parts)
     asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell(ready)))
 
-# %% ../nbs/99_app.ipynb #04afb75e
+# %% ../nbs/99_app.ipynb #f9ef9683
 @app.command()
 def predict(
     text:str,
     solving:Annotated[str, typer.Option(help='What ops did.')]='',
     as_json:Json=False,
 )->None:
-    """Label, confidence, decision and the likeliest labels of a message.
+    """Label, confidence and decision for a message, and why.
 
     Example: mytech predict 'tdk bisa login min'"""
-    with opened_house() as house: said = house.predict([text], [solving])
-    if said is None: raise SettingsError('there is no model that answers. See `mytech doctor`.')
-    value = asdict(said[0])
-    def pretty()->Table:
-        title = f"{value['label']}: {value['status']} ({value['model_version']})"
-        table = Table('symptom', 'probability', title=title)
-        for label, probability in value['top']: table.add_row(label, f'{probability:.3f}')
-        return table
-    show(value, as_json, pretty)
+    from mytech.services.predictor import reasons
+    with opened_house() as house:
+        said = house.predict([text], [solving])
+        if said is None: raise SettingsError('there is no model that answers. See `mytech doctor`.')
+        value = asdict(said[0]) | reasons(house.live.current()[1], text, solving)
+    show(value, as_json, lambda: prediction_table(value))
+
+# %% ../nbs/99_app.ipynb #24086e73
+def prediction_table(value:dict)->Group:
+    "A prediction as people read it: labels, words, past tickets."
+    labels = Table('symptom', 'probability', title=f"{value['label']}: {value['status']} "
+                                                   f"({value['model_version']})")
+    for label, probability in value['top']: labels.add_row(label, f'{probability:.3f}')
+    past = Table('similar past ticket', 'what solved it', 'symptom')
+    for one in value['similar']: past.add_row(one['text'], one['solving'], one['label'])
+    words = ', '.join(f'{word} {weight:+.1f}' for word, weight in value['words'])
+    return Group(labels, f'words that drove it (change of log-odds): {words}', past)
 
 # %% ../nbs/99_app.ipynb #6e218f9d
 def read_table(path:str)->'pandas.DataFrame':
@@ -172,6 +180,22 @@ def evaluate(
             table.add_row(name, f'{figure:.4g}' if isinstance(figure, float) else str(figure))
         return table
     show(value, as_json, pretty)
+
+# %% ../nbs/99_app.ipynb #91cafb01
+@app.command()
+def bench(
+    data:Annotated[str, typer.Option(help='CSV file, or demo.')]='demo',
+    growth:Annotated[bool, typer.Option(help='Fit on up to 500,000 tickets, too.')]=False,
+    pictures:Annotated[Path|None, typer.Option(help='A folder for the curves.')]=None,
+    as_json:Json=False,
+)->None:
+    """MyTech's classifier beside others, on the same rows.
+
+    Example: mytech bench --data tickets.csv --pictures curves"""
+    from mytech.ops.bench import GROWTH, bench as measure, bench_table
+    value = measure(read_table(data), growth=GROWTH if growth else (), pictures=pictures,
+                    tell=lambda name: side.print(f'  {name} ...', highlight=False))
+    show(value, as_json, lambda: bench_table(value).T.to_string())
 
 # %% ../nbs/99_app.ipynb #e82f34db
 @app.command()
