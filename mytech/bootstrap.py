@@ -133,18 +133,22 @@ def note_learned(connection:Connection, data:Snapshot, made:Retrained)->int:
     same = data.path and made.run.data_sha256.startswith(data.path.stem)
     return mark_trained(connection, data.rows) if made.promoted and same else 0
 
-# %% ../nbs/98_bootstrap.ipynb #1647cc33
+# %% ../nbs/98_bootstrap.ipynb #500fd34e
 def is_empty(house:House)->bool:
     "True while there is no ticket."
     with house.store.read() as connection:
         return connection.execute(select(tickets.c.id).limit(1)).first() is None
 
-def ensure_model(house:House, connection:Connection, tell:Tell)->None:
+def ensure_model(
+    house:House,
+    connection:Connection,
+    tell:Tell,
+)->tuple[Snapshot,Retrained]|None: # for `note_learned`
     "Trains a first model, if there is none."
     artifacts = house.settings.artifacts
-    if current(artifacts/'models') is None:
-        data = snapshot(connection, artifacts)
-        note_learned(connection, data, train(house, data, tell))
+    if current(artifacts/'models') is not None: return None
+    data = snapshot(connection, artifacts)
+    return data, train(house, data, tell)
 
 def bootstrap(
     house:House,
@@ -154,14 +158,17 @@ def bootstrap(
 )->None:
     "Gives an empty house a history, and a house without a model a model."
     if not is_empty(house):
-        with house.store.write() as connection: return ensure_model(house, connection, tell)
+        with house.store.read() as connection: made = ensure_model(house, connection, tell)
+        if made:
+            with house.store.write() as connection: note_learned(connection, *made)
+        return
     tell(f'first start: writing {days} days of an ordinary group', 0)
     updates = list(history(end or datetime.now(timezone.utc), days))
     early, late = updates[:(cut := 2 * len(updates) // 3)], updates[cut:]
     with house.store.write() as connection:
         replay(connection, house.settings, early, lambda texts, solvings: None)
         label_all(connection, early)
-        ensure_model(house, connection, tell)
+        if made := ensure_model(house, connection, tell): note_learned(connection, *made)
         tell('the new model reads the last weeks', 100)
         replay(connection, house.settings, late, house.predict)
         review_some(connection, late)
