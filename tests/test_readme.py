@@ -49,9 +49,9 @@ def test_every_link_and_folder_is_there():
     assert len(links) > 5 and not missing
 
 
-def test_the_picture_is_small():
-    [picture] = re.findall(r'!\[[^]]+\]\(([^)]+\.png)\)', README)
-    assert (ROOT/picture).stat().st_size < 250_000
+def test_the_pictures_are_there_and_small():
+    pictures = re.findall(r'!\[[^]]+\]\(([^)]+\.png)\)', README)
+    assert pictures and all((ROOT/picture).stat().st_size < 250_000 for picture in pictures)
 
 
 def test_the_addresses_are_the_defaults():
