@@ -194,7 +194,7 @@ def flip(path):
     path.write_bytes(content)
 
 
-def damage(folder): flip(folder/'artifacts/models/v1/booster.txt')
+def damage(folder): flip(folder/'artifacts/models/v1/arrays.npz')
 
 
 def remove(folder): shutil.rmtree(folder/'artifacts/models')
@@ -209,7 +209,7 @@ def make_foreign(folder):
 
 
 @pytest.mark.parametrize('harm, settings, names', [
-    (damage, {}, 'v1/booster.txt was changed'), (remove, {}, 'mytech retrain'), (make_foreign, {}, 'v2'),
+    (damage, {}, 'v1/arrays.npz was changed'), (remove, {}, 'mytech retrain'), (make_foreign, {}, 'v2'),
     (lambda folder: None, {'MODEL_VERSION': '99'}, 'v99'),
 ], ids=['damaged', 'missing', 'foreign', 'MODEL_VERSION=99'])
 def test_without_a_usable_model_tickets_are_kept_without_a_label(folder, box, harm, settings, names):

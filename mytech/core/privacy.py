@@ -25,7 +25,7 @@ NIK = (
     r"(?:\d{6}[ .\-]?\d{6}[ .\-]?\d{4}|\d{4}(?:[ .\-]\d{4}){3})(?!\d)"
 )
 
-# %% ../../nbs/core/04_privacy.ipynb #be684f5d
+# %% ../../nbs/core/04_privacy.ipynb #540c117c
 _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replacement in (
     (r"(?<!\d)\d{5,}:[\w\-]{12,}", "[token]"),
     (r"\b(bearer|basic)\s+[\w.~+/=\-]{6,}", r"\1 [token]"),
@@ -34,7 +34,7 @@ _RULES = [(re.compile(pattern, re.IGNORECASE), replacement) for pattern, replace
     (EMAIL, "[email]"),
     (PHONE, "[phone]"),
     (rf"((?:\b|{_AFTER_ESCAPE})nik(?:\\(?:[abfnrtv]|x[\da-f]{{2}}|u[\da-f]{{4}})|\W){{0,4}})"
-     r"\d{5,}", r"\1[nik]"),
+     r"\d{5,}(?:(?:\W|dan|sm|&){1,6}\d{5,})*", r"\1[nik]"),
     (NIK, "[nik]"),
 )]
 
