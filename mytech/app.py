@@ -181,7 +181,7 @@ def evaluate(
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #91cafb01
+# %% ../nbs/99_app.ipynb #ac1daddd
 @app.command()
 def bench(
     data:Annotated[str, typer.Option(help='CSV file, or demo.')]='demo',
@@ -192,7 +192,9 @@ def bench(
     """MyTech's classifier beside others, on the same rows.
 
     Example: mytech bench --data tickets.csv --pictures curves"""
-    from mytech.ops.bench import GROWTH, bench as measure, bench_table
+    try: from mytech.ops.bench import GROWTH, bench as measure, bench_table
+    except ModuleNotFoundError as error:
+        raise SettingsError(f'{error}. Install the extra that compares: mytech[bench].') from None
     value = measure(read_table(data), growth=GROWTH if growth else (), pictures=pictures,
                     tell=lambda name: side.print(f'  {name} ...', highlight=False))
     show(value, as_json, lambda: bench_table(value).T.to_string())

@@ -102,7 +102,7 @@ def _end(artifacts:Path, run:Run, error:str|None=None)->Run:
     status = 'failed' if error else 'done'
     return _save(artifacts, replace(run, status=status, error=error, ended=_now()))
 
-# %% ../../nbs/ops/02_retrain.ipynb #4b4f0639
+# %% ../../nbs/ops/02_retrain.ipynb #ec4b2f35
 def _revision()->str|None:
     "What git says the checkout is."
     command = ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
@@ -112,7 +112,7 @@ def _revision()->str|None:
 
 def _begin(artifacts:Path, notebook:Path, data_csv:Path|None, parameters:dict)->Run:
     "Make a run's folder and its run.json."
-    libraries = 'lightgbm', 'numpy', 'pandas', 'papermill', 'scikit-learn', 'scipy'
+    libraries = 'lightgbm', 'numba', 'numpy', 'pandas', 'papermill', 'scipy'
     digest = sha256(data_csv) if data_csv else None
     id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = artifacts/'runs'/id
