@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from mytech.services.store import (StoreError, chats, connect_database, count, counted, insert_new, metadata, migrate,
-                                   open_store, tickets)
+                                   open_store, shadows, tickets)
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=timezone.utc)
 
@@ -93,6 +93,23 @@ def test_opening_again_keeps_what_is_there(store, url):
     again = open_store(url)
     with again.read() as connection: assert connection.scalars(sa.select(chats.c.label)).all() == ['kept']
     again.close()
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(url):
+    engine = connect_database(sa.make_url(url))
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        alembic.command.upgrade(alembic_config(connection), '0001')
+        connection.execute(chats.insert(), {'id': -1, 'group_id': -1, 'label': 'of last year'})
+        connection.execute(tickets.insert(), {'id': 7, 'chat_id': -1, 'tech_message_id': 1, 'tech_user_id': 1, 'tech_at': NOW})
+    added = {'shadows', 'actions', 'duties'}
+    assert set(sa.inspect(engine).get_table_names()) == set(metadata.tables) - added | {'alembic_version'}
+    engine.dispose()
+    store = open_store(url)
+    assert names(store) == set(metadata.tables) | {'alembic_version'}
+    with store.write() as connection:
+        assert connection.execute(sa.select(chats.c.label, tickets.c.id).join(tickets)).all() == [('of last year', 7)]
+        connection.execute(shadows.insert(), {'ticket_id': 7, 'version': 'v2', 'label': 'OTP', 'confidence': .9, 'predicted_at': NOW})
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(store, url):
