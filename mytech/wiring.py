@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
-           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'greet',
-           'collect', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id',
+           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'challenge',
+           'greet', 'collect', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id',
            'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #46518dcd
+# %% ../nbs/97_wiring.ipynb #263c1773
 import asyncio
 import logging
 import signal
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 
 import uvicorn
 from sqlalchemy import func, select
@@ -38,6 +39,7 @@ from .sandbox.web import SandboxServer, create_app
 from .services.outbox import deliver
 from .services.predictor import Predictor
 from .services.registry import LiveModel
+from .services.shadow import Shadow
 from .services.store import Store, open_store, ticket_messages
 from .services.tickets import save_predictions, texts_of, unpredicted
 
@@ -158,6 +160,17 @@ async def follow_model(house:House, every:float=1.0)->None:
         house.live.current()
         await asyncio.sleep(every)
 
+# %% ../nbs/97_wiring.ipynb #5e5d1975
+async def challenge(house:House)->None:
+    "Lets a challenger, if there is one, answer beside the model in charge, until cancelled."
+    stop, silent = Event(), Shadow(house.settings.artifacts/'models', load_warm, house.store)
+    thread = Thread(target=silent.run, args=[stop], name='shadow', daemon=True)
+    thread.start()
+    try: await asyncio.Event().wait()
+    finally:
+        stop.set()
+        await asyncio.to_thread(thread.join, 2)
+
 # %% ../nbs/97_wiring.ipynb #a2ce74e8
 async def greet(bot:InboxBot)->None:
     "Asks who the bot is, for as long as it takes. Raises `SettingsError` on a refused token."
@@ -169,7 +182,7 @@ async def greet(bot:InboxBot)->None:
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #ff94587c
+# %% ../nbs/97_wiring.ipynb #7eb18c6e
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
@@ -182,6 +195,7 @@ async def collect(house:House, ready:Callable[[str], None])->None:
     batches = desk_opener(house, bot)
     async with asyncio.TaskGroup() as group:
         for loop in (poll(bot, house.store, arrived, pulse), speak(house, bot), keep_house(house),
+                     challenge(house),
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
