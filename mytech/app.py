@@ -30,7 +30,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 models_app = typer.Typer(no_args_is_help=True, help='Versions of the model.')
 app.add_typer(models_app, name='models')
 
-# %% ../nbs/99_app.ipynb #dd5e3010
+# %% ../nbs/99_app.ipynb #753fa7b9
 Json = Annotated[bool, typer.Option('--json', help='One JSON object on standard output.')]
 screen, side = Console(), Console(stderr=True)
 
@@ -39,9 +39,9 @@ def show(value:object, as_json:bool, pretty:Callable[[], object])->None:
     if as_json: print(json.dumps(value, ensure_ascii=False, default=str))
     else: screen.print(pretty())
 
-def progress(phase:str, percent:int)->None:
+def progress(step:object)->None:
     "A step of something long, on standard error."
-    side.print(f'  {percent:3d} %  {phase}', highlight=False)
+    side.print(f'  {step}', highlight=False)
 
 # %% ../nbs/99_app.ipynb #aef65951
 @contextmanager
@@ -158,7 +158,7 @@ def read_table(path:str)->'pandas.DataFrame':
     except (OSError, ValueError) as error:
         raise SettingsError(f'{path}: {error}. Expected: a CSV file.') from None
 
-# %% ../nbs/99_app.ipynb #869a12f5
+# %% ../nbs/99_app.ipynb #14815706
 @app.command()
 def evaluate(
     train:Annotated[str, typer.Option(help='CSV file, or demo.')],
@@ -171,9 +171,10 @@ def evaluate(
 
     Example: mytech evaluate --train a.csv --test b.csv"""
     from mytech.ml.evaluation import evaluate as measure
+    from mytech.ops.progress import Step
     value = measure(read_table(train), read_table(test), text=text_column, solving=solving_column,
                     label=label_column, out_of_scope=out_of_scope or None,
-                    progress=lambda phase, share: progress(phase, round(100 * share)))
+                    progress=lambda phase, share: progress(Step(phase, round(100 * share))))
     def pretty()->Table:
         table = Table('figure', 'value')
         for name, figure in value.items():

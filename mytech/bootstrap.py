@@ -6,7 +6,7 @@
 __all__ = ['Tell', 'by_hour', 'replay', 'truths', 'label_all', 'review_some', 'as_csv', 'Snapshot', 'snapshot', 'train',
            'note_learned', 'is_empty', 'ensure_model', 'bootstrap']
 
-# %% ../nbs/98_bootstrap.ipynb #2a2fa0c0
+# %% ../nbs/98_bootstrap.ipynb #556b2ab4
 import csv
 import hashlib
 import io
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
@@ -26,6 +27,7 @@ from .core.config import Settings
 from .core.privacy import mask
 from .core.schema import Status
 from .ops.gate import Bounds
+from .ops.progress import Step
 from .ops.retrain import Retrained, retrain
 from .services.outbox import drop_stale
 from .services.registry import current
@@ -116,8 +118,8 @@ def snapshot(
     path.write_text(text, 'utf-8')
     return Snapshot(path, tuple(known))
 
-# %% ../nbs/98_bootstrap.ipynb #2867e9b9
-Tell = Callable[[str, int], None] # phase, percent
+# %% ../nbs/98_bootstrap.ipynb #822ae1df
+Tell = Callable[[Step], Any]
 
 def train(house:House, data:Snapshot, tell:Tell, force:bool=False)->Retrained:
     "Retrains on a snapshot and looks at the pointer. Raises `RetrainError`."
@@ -133,7 +135,7 @@ def note_learned(connection:Connection, data:Snapshot, made:Retrained)->int:
     same = data.path and made.run.data_sha256.startswith(data.path.stem)
     return mark_trained(connection, data.rows) if made.promoted and same else 0
 
-# %% ../nbs/98_bootstrap.ipynb #500fd34e
+# %% ../nbs/98_bootstrap.ipynb #bbff5920
 def is_empty(house:House)->bool:
     "True while there is no ticket."
     with house.store.read() as connection:
@@ -162,13 +164,13 @@ def bootstrap(
         if made:
             with house.store.write() as connection: note_learned(connection, *made)
         return
-    tell(f'first start: writing {days} days of an ordinary group', 0)
+    tell(Step(f'first start: writing {days} days of an ordinary group', 0))
     updates = list(history(end or datetime.now(timezone.utc), days))
     early, late = updates[:(cut := 2 * len(updates) // 3)], updates[cut:]
     with house.store.write() as connection:
         replay(connection, house.settings, early, lambda texts, solvings: None)
         label_all(connection, early)
         if made := ensure_model(house, connection, tell): note_learned(connection, *made)
-        tell('the new model reads the last weeks', 100)
+        tell(Step('the new model reads the last weeks', 100))
         replay(connection, house.settings, late, house.predict)
         review_some(connection, late)

@@ -18,9 +18,11 @@ import pytest
 from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier
-from mytech.ops import retrain as ops
+from mytech.ops import runs as ops
 from mytech.ops.gate import judge, load_held_out
-from mytech.ops.retrain import RetrainError, TrainingFailed, cancel, retrain, run_training, runs, told
+from mytech.ops.progress import tell, told
+from mytech.ops.retrain import retrain
+from mytech.ops.runs import RetrainError, TrainingFailed, cancel, run_training, runs
 from mytech.ops.training import split
 from mytech.core.schema import Message, Prediction, Status
 from mytech.services import registry, tickets
@@ -61,6 +63,12 @@ def notebook(folder: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
     return folder / 'small.ipynb'
 
 
+def train(*args, **more):
+    "A run of which nothing is made."
+    with run_training(*args, **more) as run: pass
+    return next(known for known in runs(args[1]) if known.id == run.id)
+
+
 def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -85,26 +93,26 @@ def alive(pid: int) -> bool:
 def test_parameters_are_checked_before_anything_starts(tmp_path, parameters, given, message):
     small = notebook(tmp_path, parameters=parameters)
     with pytest.raises(RetrainError, match=message):
-        run_training(None, tmp_path / 'artifacts', parameters=given, notebook=small)
+        train(None, tmp_path / 'artifacts', parameters=given, notebook=small)
     assert not (tmp_path / 'artifacts').exists()
 
 
 def test_an_installation_without_its_checkout_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(ops, 'checkout', lambda: tmp_path)
     with pytest.raises(RetrainError, match='training runs from a checkout'):
-        run_training(None, tmp_path)
+        train(None, tmp_path)
 
 
 def test_missing_data_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'reviewed\.csv'):
-        run_training(tmp_path / 'reviewed.csv', tmp_path, notebook=notebook(tmp_path))
+        train(tmp_path / 'reviewed.csv', tmp_path, notebook=notebook(tmp_path))
     assert runs(tmp_path) == []
 
 
 def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path):
     small = notebook(tmp_path, 'a = 1\nprint("seen")', 'b = 2\nassert b < a, f"{b} from x@y.id"', 'c = 3')
     with pytest.raises(TrainingFailed) as failed:
-        run_training(None, tmp_path, notebook=small)
+        train(None, tmp_path, notebook=small)
     message = str(failed.value)
     assert 'cell [4] in “Step 2”, at `assert b < a' in message
     assert 'AssertionError: 2 from [email]' in message
@@ -121,7 +129,7 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path):
 def test_a_kernel_that_dies_is_a_failed_run_and_names_the_section(tmp_path):
     small = notebook(tmp_path, 'a = 1', 'import os; os.kill(os.getpid(), 9)')
     with pytest.raises(TrainingFailed, match='in “Step 2”'):
-        run_training(None, tmp_path, notebook=small)
+        train(None, tmp_path, notebook=small)
     assert runs(tmp_path)[0].status == 'failed'
 
 
@@ -134,11 +142,11 @@ def test_a_notebook_that_leaves_no_model_is_a_failed_run(tmp_path):
 
 def test_one_run_at_a_time(tmp_path):
     small, first = notebook(tmp_path, WAIT, WRITE), []
-    thread = Thread(target=lambda: first.append(run_training(None, tmp_path, notebook=small)))
+    thread = Thread(target=lambda: first.append(train(None, tmp_path, notebook=small)))
     thread.start()
     pid = wait_for(lambda: next((tmp_path / 'runs').glob('*/pid'), None))
     with pytest.raises(RetrainError, match='another training run is in progress'):
-        run_training(None, tmp_path, notebook=small)
+        train(None, tmp_path, notebook=small)
     (pid.parent / 'go').touch()
     thread.join()
     assert [run.status for run in runs(tmp_path)] == ['done'] == [run.status for run in first]
@@ -146,15 +154,15 @@ def test_one_run_at_a_time(tmp_path):
 
 def test_kill_9_of_who_asked_ends_the_run_and_frees_the_way(tmp_path):
     small = notebook(tmp_path, WAIT, WRITE)
-    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import run_training\n'
-            'run_training(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
+    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import retrain\n'
+            'retrain(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
     asker = subprocess.Popen([sys.executable, '-c', code, tmp_path, small])
     file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
     asker.send_signal(signal.SIGKILL)
     asker.wait()
     kernel = int(file.read_text())
     assert runs(tmp_path)[0].status == 'running'
-    again = run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE))
+    again = train(None, tmp_path, notebook=notebook(tmp_path, WRITE))
     wait_for(lambda: not alive(kernel), 10)
     assert [(run.status, run.error) for run in runs(tmp_path)] == [
         ('failed', 'interrupted'), ('done', None)]
@@ -179,14 +187,14 @@ def test_the_kernel_is_this_interpreters_whatever_the_home_offers(tmp_path, monk
 
 def test_no_home_to_write_in(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', os.devnull)
-    assert run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
+    assert train(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
 
 
 def test_cancelled_from_elsewhere(tmp_path):
     small, failed = notebook(tmp_path, WAIT, WRITE), []
 
     def go():
-        try: run_training(None, tmp_path, notebook=small)
+        try: train(None, tmp_path, notebook=small)
         except TrainingFailed as error: failed.append(str(error))
 
     assert not cancel(tmp_path)
@@ -199,12 +207,12 @@ def test_cancelled_from_elsewhere(tmp_path):
     assert [(run.status, run.error) for run in runs(tmp_path)] == [('failed', 'cancelled')]
     wait_for(lambda: not alive(int(file.read_text())), 10)
     assert not cancel(tmp_path)
-    assert run_training(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
+    assert train(None, tmp_path, notebook=notebook(tmp_path, WRITE)).status == 'done'
 
 
 def test_ctrl_c_ends_the_run_at_once(tmp_path):
-    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import run_training\n'
-            'run_training(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
+    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import retrain\n'
+            'retrain(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
     asker = subprocess.Popen([sys.executable, '-c', code, tmp_path, notebook(tmp_path, WAIT, WRITE)],
                              stderr=subprocess.PIPE)
     file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
@@ -323,8 +331,10 @@ def test_lots_ignore_order_spacing_and_newcomers():
 
 
 def test_a_half_written_line_of_progress_waits_for_its_end(tmp_path):
-    (tmp_path / 'progress.jsonl').write_text('{"phase": "fit", "percent": 10}\n{"phase": "f')
-    assert told(tmp_path) == [('fit', 10)]
+    tell(tmp_path, 'fit', 10, best=0.5)
+    with open(tmp_path / 'progress.jsonl', 'a') as file: file.write('{"phase": "f')
+    [step] = told(tmp_path)
+    assert (step.phase, step.percent, step.best) == ('fit', 10, 0.5)
 
 
 @pytest.fixture(scope='module')
@@ -343,7 +353,7 @@ def reviewed(tmp_path_factory):
 def real(reviewed, tmp_path_factory):
     "The real pipeline twice: the first candidate becomes the current model of the second."
     artifacts, steps = tmp_path_factory.mktemp('artifacts'), []
-    first = retrain(reviewed, artifacts, on_progress=lambda *step: steps.append(step))
+    first = retrain(reviewed, artifacts, on_progress=steps.append)
     second = retrain(reviewed, artifacts, parameters={'seed': 7}, on_progress=lambda *_: None)
     return artifacts, steps, first, second
 
@@ -358,7 +368,7 @@ def test_the_real_pipeline_trains_registers_and_promotes(real):
     number, model = live.current()
     assert number == (2 if second.promoted else 1)
     assert model.predict('moban reset otp').label in model.labels
-    percents = [percent for _, percent in steps]
+    percents = [step.percent for step in steps]
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0, 100)
 
