@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'opened_store', 'opened_house', 'chosen',
            'prepare', 'run_command', 'predict', 'prediction_table', 'read_table', 'evaluate', 'bench', 'export', 'demo',
-           'verdict_shown', 'retrain', 'list_models', 'show_model', 'promote', 'rollback', 'doctor', 'main']
+           'verdict_shown', 'retrain', 'list_models', 'shadow_shown', 'show_model', 'shadow_model', 'promote',
+           'rollback', 'doctor', 'main']
 
 # %% ../nbs/99_app.ipynb #ea3b84b3
 import asyncio
@@ -270,39 +271,67 @@ def retrain(
              'reasons': list(made.verdict.reasons), **made.version.verdict}
     show(value, as_json, lambda: verdict_shown(value))
 
-# %% ../nbs/99_app.ipynb #5bc94c5f
+# %% ../nbs/99_app.ipynb #c6981ab0
 def _models()->Path: return load_settings().artifacts/'models'
 
 @models_app.command('list')
 def list_models(as_json:Json=False)->None:
-    """All versions, the current one marked.
+    """All versions; → is the current one, ~ the one that answers silently.
 
     Example: mytech models list"""
-    from mytech.services.registry import current, moves, versions
-    found, now = versions(_models()), current(_models())
+    from mytech.services.registry import current, moves, shadow, versions
+    found, now, silent = versions(_models()), current(_models()), shadow(_models())
     why = {move.to: move.reason for move in moves(_models())}
-    value = [{**asdict(v), 'current': v.number == now, 'promoted': why.get(v.number)}
-             for v in found]
+    value = [{**asdict(v), 'current': v.number == now, 'shadow': v.number == silent,
+              'promoted': why.get(v.number)} for v in found]
     def pretty()->Table:
         table = Table('', 'version', 'registered', 'accuracy', 'macro-F1', 'promoted')
         for v in value:
             scores = (v['metrics'].get(name, float('nan')) for name in ('accuracy', 'macro_f1'))
-            table.add_row('→' if v['current'] else '', f"v{v['number']}", v['created'][:16],
+            mark = '→' if v['current'] else '~' if v['shadow'] else ''
+            table.add_row(mark, f"v{v['number']}", v['created'][:16],
                           *(f'{score:.3f}' for score in scores), v['promoted'] or '')
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #825b7e52
+# %% ../nbs/99_app.ipynb #0671a490
+def shadow_shown(found:dict)->str:
+    "What a silent challenger's answers were like, in a sentence."
+    said = f"answered {found['tickets']} tickets silently, {found['agreement']:.1%} as was answered"
+    if not found['reviewed']: return f'{said}; people have reviewed none of them yet'
+    lower, upper = found['difference']
+    return (f"{said}; right in {found['shadow_accuracy']:.1%} of {found['reviewed']} reviewed ones, "
+            f"where the answers were in {found['champion_accuracy']:.1%} "
+            f'(difference {100 * lower:+.1f} to {100 * upper:+.1f} points, 95 %)')
+
 @models_app.command('show')
 def show_model(version:str, as_json:Json=False)->None:
-    """Everything known of one version.
+    """Everything known of one version; how it compares, if it answered silently.
 
     Example: mytech models show v3"""
     from mytech.services.registry import versions
-    found = [v for v in versions(_models()) if f'v{v.number}' == f"v{version.removeprefix('v')}"]
+    from mytech.services.shadow import compare
+    name = f"v{version.removeprefix('v')}"
+    found = [v for v in versions(_models()) if f'v{v.number}' == name]
     if not found: raise SettingsError(f'{version}: no such version. See `mytech models list`.')
-    value = asdict(found[0])
-    show(value, as_json, lambda: json.dumps(value, indent=2, default=str))
+    with opened_store() as (_, store), store.read() as connection:
+        value = asdict(found[0]) | {'shadow': compare(connection, name)}
+    said = f"\n{name} {shadow_shown(value['shadow'])}" if value['shadow'] else ''
+    show(value, as_json, lambda: json.dumps(value, indent=2, default=str) + said)
+
+# %% ../nbs/99_app.ipynb #345e9aa0
+@models_app.command('shadow')
+def shadow_model(version:Annotated[str, typer.Argument(help='A version, or off.')])->None:
+    """Let a version answer silently beside the current one, to compare them.
+
+    Example: mytech models shadow v4"""
+    from mytech.services.registry import set_shadow
+    name = version.removeprefix('v')
+    if not (name.isdecimal() or version == 'off'):
+        raise SettingsError(f'{version}: no such version. Expected: v4, or off.')
+    set_shadow(_models(), None if version == 'off' else int(name))
+    screen.print('no version answers silently' if version == 'off' else
+                 f'v{name} answers silently now. Compare with `mytech models show v{name}`')
 
 # %% ../nbs/99_app.ipynb #fc06814c
 @models_app.command()
