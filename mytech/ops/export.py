@@ -18,13 +18,13 @@ from ..core.schema import LOGS, MONITORING, TRACKING
 from .reports import monitoring
 from ..services.tickets import as_prediction, as_ticket, logs, review_status, tracked
 
-# %% ../../nbs/ops/05_export.ipynb #87eae4c0
+# %% ../../nbs/ops/05_export.ipynb #26eb9fe3
 SHEETS = {'logs': LOGS, 'tracking': TRACKING, 'monitoring': MONITORING}
 
 def rows_of(connection:Connection, sheet:str, zone:ZoneInfo)->Iterator[dict[str,object]]:
     "The rows of `logs`, `tracking` or `monitoring`. Raises `KeyError` on another name."
     if sheet == 'logs': yield from (logs_row(as_ticket(row), zone) for row in logs(connection))
-    elif sheet == 'monitoring': yield from monitoring(tracked(connection), zone)
+    elif sheet == 'monitoring': yield from monitoring(connection, zone)
     elif sheet == 'tracking':
         for row in tracked(connection):
             yield tracking_row(as_ticket(row), as_prediction(row), review_status(row),
