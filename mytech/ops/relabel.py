@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['suspects', 'family', 'draw_pairs', 'decide']
 
-# %% ../../nbs/ops/10_relabel.ipynb #e9a347ce
+# %% ../../nbs/ops/10_relabel.ipynb #8c241cdd
 from collections import Counter
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from ..core.privacy import mask
 from ..ml.classifier import SymptomClassifier
 from ..ml.insight import doubtful
-from ..services.tickets import confirmed, save_review
+from ..services.tickets import confirmed, save_review, ticket_rows
 
 # %% ../../nbs/ops/10_relabel.ipynb #1a60266b
 def suspects(
@@ -69,19 +69,21 @@ def draw_pairs(
     ax.spines[['top', 'right']].set_visible(False)
     return ax
 
-# %% ../../nbs/ops/10_relabel.ipynb #334f0ac7
+# %% ../../nbs/ops/10_relabel.ipynb #9c71e885
 def decide(
     connection:Connection,
-    decided:pd.DataFrame, # id, review_id, decision; as `confirmed` gave the ids
+    decided:pd.DataFrame, # id, review_id ('' where there was none), decision
     reviewer:str,
     at:datetime,
 )->int:                   # reviews written
-    "Store decisions as reviews, where the review that was doubted still stands."
+    "Store decisions as reviews, where nobody has reviewed the ticket since the list was made."
     rows = confirmed(connection)
     standing, known = {str(row.id): str(row.review_id) for row in rows}, {row.label for row in rows}
     if strange := set(decided.decision) - known - {''}:
         raise ValueError(f"unknown label {', '.join(sorted(strange))}: correct the decision")
     rows = [row for row in decided.itertuples()
-            if row.decision and standing.get(str(row.id)) == str(row.review_id)]
+            if row.decision and standing.get(str(row.id), '') == str(row.review_id)]
+    there = ticket_rows(connection, (int(row.id) for row in rows))
+    rows = [row for row in rows if int(row.id) in there]
     for row in rows: save_review(connection, int(row.id), row.decision, reviewer, at)
     return len(rows)
