@@ -65,19 +65,21 @@ def opened_house()->Iterator:
     try: yield house
     finally: house.store.close()
 
-# %% ../nbs/99_app.ipynb #b5500c30
+# %% ../nbs/99_app.ipynb #b4d50271
 def chosen(only:str, settings:Settings)->set[str]:
     "The parts that `--only` names; all that make sense when it is empty. Raises `SettingsError`."
     from mytech.wiring import PARTS
     if not only and settings.sandboxed: return set(PARTS)
-    if not only: return {'collector', 'api'} if settings.api_keys else {'collector'}
+    if not only:
+        optional = {'api': settings.api_keys, 'admin': settings.telegram_bot_token_reporting}
+        return {'collector', *(part for part, set_up in optional.items() if set_up)}
     names = {name.strip() for name in only.split(',')}
     if unknown := names - set(PARTS):
         raise SettingsError(f"--only {', '.join(sorted(unknown))}: no such part. "
                             f"Expected: {', '.join(PARTS)}.")
     return names
 
-# %% ../nbs/99_app.ipynb #a5719bf1
+# %% ../nbs/99_app.ipynb #1f8d6a59
 def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
     "The settings to run with, and a bound socket of each server. Raises `SettingsError`."
     from mytech.wiring import api_keys, listen, with_sandbox
@@ -88,9 +90,12 @@ def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
         port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else s.sandbox_port
         s = with_sandbox(s, port)
     if 'api' in parts: api_keys(s)
+    if 'admin' in parts and not s.telegram_bot_token_reporting:
+        raise SettingsError('TELEGRAM_BOT_TOKEN_REPORTING: not set. Expected: the token of a second '
+                            'bot, from @BotFather; the admin bot is not the collector.')
     return s, sockets
 
-# %% ../nbs/99_app.ipynb #ccf86f31
+# %% ../nbs/99_app.ipynb #f4789509
 hints = '''
   Try first, on the chat page:
   1  You are Budi Santoso in the group Teknisi Jaksel. Write
@@ -105,7 +110,7 @@ hints = '''
 
 @app.command('run')
 def run_command(
-    only:Annotated[str, typer.Option(help='Some of: collector, api, sandbox. Comma between.')]='',
+    only:Annotated[str, typer.Option(help='Some of: collector, admin, api, sandbox.')]='',
 )->None:
     """Run MyTech. Without a token the sandbox chat is the Telegram.
 

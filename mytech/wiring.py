@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'challenge',
-           'greet', 'collect', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id',
-           'coroutines', 'run']
+           'greet', 'collect', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys',
+           'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #263c1773
+# %% ../nbs/97_wiring.ipynb #b8c3ba38
 import asyncio
 import logging
 import signal
@@ -28,6 +28,8 @@ from telegram.error import InvalidToken, TelegramError
 
 from .api.prediction import create_api
 from .api.security import read_keys
+from .bots.admin import Office
+from .bots.admin_bot import administer, register
 from .bots.collector import Desk, finish, take
 from .bots.demo import load_cast
 from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
@@ -171,24 +173,24 @@ async def challenge(house:House)->None:
         stop.set()
         await asyncio.to_thread(thread.join, 2)
 
-# %% ../nbs/97_wiring.ipynb #a2ce74e8
-async def greet(bot:InboxBot)->None:
+# %% ../nbs/97_wiring.ipynb #34e277e3
+async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its token
     "Asks who the bot is, for as long as it takes. Raises `SettingsError` on a refused token."
     while True:
         try: return await bot.initialize()
         except InvalidToken:
-            raise SettingsError('TELEGRAM_BOT_TOKEN: Telegram does not know this token. '
+            raise SettingsError(f'{setting}: Telegram does not know this token. '
                                 'Expected: the token that @BotFather gave.') from None
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #7eb18c6e
+# %% ../nbs/97_wiring.ipynb #06adce54
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
     bot = connect_bot(s.telegram_bot_token.get_secret_value(), s.telegram_api_base)
     arrived, pulse = asyncio.Event(), Pulse()
-    await greet(bot)
+    await greet(bot, 'TELEGRAM_BOT_TOKEN')
     if not bot.bot.can_read_all_group_messages:
         log.warning('@%s sees no ordinary group messages: turn its privacy mode off '
                     'with @BotFather', bot.username)
@@ -199,6 +201,18 @@ async def collect(house:House, ready:Callable[[str], None])->None:
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
+
+# %% ../nbs/97_wiring.ipynb #3334a9b4
+async def manage(house:House, ready:Callable[[str], None])->None:
+    "The admin bot, until cancelled."
+    s = house.settings
+    token = s.telegram_bot_token_reporting.get_secret_value()
+    bot = connect_bot(token, s.telegram_api_base)
+    await greet(bot, 'TELEGRAM_BOT_TOKEN_REPORTING')
+    try: await register(bot, s.bot_language)
+    except TelegramError as error: log.warning('the menu was not registered: %s', error)
+    ready(f'admin      @{bot.username} is listening')
+    await administer(Office(s, house.store, house.live, bot.id, bot.username), bot, Pulse())
 
 # %% ../nbs/97_wiring.ipynb #bf13e04f
 def listen(host:str, port:int, setting:str)->socket.socket:
@@ -239,8 +253,8 @@ async def serve(server:uvicorn.Server, bound:socket.socket, ready:Callable[[], N
         server.should_exit = True
         await asyncio.wait([serving], timeout=3)
 
-# %% ../nbs/97_wiring.ipynb #bf3ffad2
-PARTS = ('sandbox', 'collector', 'api')
+# %% ../nbs/97_wiring.ipynb #6d3ef341
+PARTS = ('sandbox', 'collector', 'admin', 'api')
 
 def api_keys(settings:Settings)->str:
     "The keys in force. Raises `SettingsError` when there are none: the API is never open."
@@ -258,7 +272,7 @@ def next_message_id(house:House, at_least:int=100_001)->int:
         highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
     return max(at_least, (highest or 0) + 1)
 
-# %% ../nbs/97_wiring.ipynb #d05e2d3c
+# %% ../nbs/97_wiring.ipynb #1c404eae
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -279,6 +293,7 @@ def coroutines(
                             lambda: ready('api', f"API        {address('api')}/health"))
     if 'collector' in parts:
         made['collector'] = collect(house, lambda text: ready('collector', text))
+    if 'admin' in parts: made['admin'] = manage(house, lambda text: ready('admin', text))
     return made
 
 # %% ../nbs/97_wiring.ipynb #83242c70
