@@ -6,10 +6,10 @@
 __all__ = ['AUDIT_SHARE', 'reviewed_predictions', 'Rate', 'audited', 'ModelNumbers', 'model_numbers', 'Pending', 'pending',
            'ModelReport', 'model_report', 'monitoring_row', 'monitoring']
 
-# %% ../../nbs/ops/00_reports.ipynb #bb390f86
+# %% ../../nbs/ops/00_reports.ipynb #fd954893
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from math import sqrt
 from statistics import NormalDist
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from ..core.schema import MONITORING, Status
 from .periods import Period, day
-from ..services.store import predictions, reviews, tickets
+from ..services.store import predictions, reviews
 
 # %% ../../nbs/ops/00_reports.ipynb #8c569de2
 @dataclass(frozen=True)
