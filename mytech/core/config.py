@@ -153,10 +153,11 @@ class Followers(BaseSettings):
     gemini_api_base: Address = Field('', description='http(s) address instead of the real API')
     gemini_daily_calls: int = Field(1000, ge=0, description='whole number, 0 or more')
 
-# %% ../../nbs/core/00_config.ipynb #1a03743d
+# %% ../../nbs/core/00_config.ipynb #e4ccf3f5
 class Platforms(BaseSettings):
     "MLflow, Slack, Snowflake, ports, keys and clusters."
-    mlflow_tracking_uri: str = Field('', description='address or sqlite:///FILE')
+    mlflow_tracking_uri: str = Field('', pattern=r'^(|off|[\w+]+://\S+)$',
+                                     description='address, sqlite:///FILE, or off')
     mlflow_experiment_name: str = Field('mytech', description='experiment name')
     mlflow_model_name: str = Field('mytech-symptoms', description='registered model name')
     slack_bot_token: SecretStr = Field('', description='xoxb-…')
