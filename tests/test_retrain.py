@@ -12,14 +12,17 @@ from threading import Thread
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
+from mytech import bootstrap
 from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier
 from mytech.ops import runs as ops
-from mytech.ops.gate import judge, load_held_out
+from mytech.ops import retrain as go_live
+from mytech.ops.gate import Answers, HeldOut, judge, load_held_out, save_held_out
 from mytech.ops.progress import tell, told
 from mytech.ops.retrain import retrain
 from mytech.ops.runs import RetrainError, TrainingFailed, cancel, run_training, runs
@@ -29,26 +32,49 @@ from mytech.services import registry, tickets
 from mytech.services.registry import LiveModel
 from mytech.services.store import open_store
 
+AT, START = datetime(2026, 11, 20, 2, tzinfo=UTC), ops._start
 WRITE = '''
-from pathlib import Path; import json, os, sys
+from pathlib import Path; import json, os, shutil, sys
 run = Path(run_dir)
 (run/'model').mkdir(); (run/'model/word.txt').write_text('Login')
 now = Path(models_dir, 'current').read_text() if models_dir else ''
 (run/'metrics.json').write_text(json.dumps(
     {'current': {'version': int(now[1:])} if now else None,
      'executable': sys.executable, 'threads': os.environ['OMP_NUM_THREADS']}))
-import numpy as np
-from mytech.ops.gate import Answers, HeldOut, save_held_out
-truth, labels = np.array(['Login', 'OTP'] * 100), ('Login', 'OTP')
-def model(right):
-    said = np.arange(200) % 2 ^ (np.arange(200) * .37 % 1 >= right)
-    return Answers(labels, np.eye(2)[said] * (2 * right - 1) + (1 - right))
-save_held_out(run/'held_out.npz', HeldOut(truth, labels, model(right), model(.8) if now else None))'''
+shutil.copy(Path(os.environ['ANSWERS'], f'{right}-{bool(now)}.npz'), run/'held_out.npz')'''
 PARAMETERS = "data_csv = ''\nrun_dir = ''\nmodels_dir = ''\nright = 0.8"
 WAIT = '''
 import os, time; from pathlib import Path
 Path(run_dir, 'pid').write_text(str(os.getpid()))
 while not Path(run_dir, 'go').exists(): time.sleep(.01)'''
+
+
+def said(right: float) -> Answers:
+    "A model that is right about this share of 200 tickets, and knows it."
+    labels = np.arange(200) % 2 ^ (np.arange(200) * .37 % 1 >= right)
+    return Answers(('Login', 'OTP'), np.eye(2)[labels] * (2 * right - 1) + (1 - right))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def answers(tmp_path_factory):
+    "What such models answered, alone and beside a current model, for the cell `WRITE`."
+    folder, truth = tmp_path_factory.mktemp('answers'), np.array(['Login', 'OTP'] * 100)
+    for right in (.7, .8, .9):
+        for champion in (None, said(.8)):
+            save_held_out(folder / f'{right}-{bool(champion)}.npz',
+                          HeldOut(truth, ('Login', 'OTP'), said(right), champion))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ANSWERS', str(folder))
+        yield
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    "Instead of a kernel, the cell `WRITE` in our own process."
+    def start(notebook, folder):
+        exec(WRITE, {'right': .8, **json.loads((folder / 'run.json').read_text())['parameters']})
+        return subprocess.Popen(['true'], stdin=subprocess.PIPE)
+    monkeypatch.setattr(ops, '_start', start)
 
 
 def notebook(folder: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
@@ -152,21 +178,101 @@ def test_one_run_at_a_time(tmp_path):
     assert [run.status for run in runs(tmp_path)] == ['done'] == [run.status for run in first]
 
 
-def test_kill_9_of_who_asked_ends_the_run_and_frees_the_way(tmp_path):
-    small = notebook(tmp_path, WAIT, WRITE)
-    code = ('import sys; from pathlib import Path; from mytech.ops.retrain import retrain\n'
-            'retrain(None, Path(sys.argv[1]), notebook=Path(sys.argv[2]))')
-    asker = subprocess.Popen([sys.executable, '-c', code, tmp_path, small])
-    file = wait_for(lambda: next((p for p in (tmp_path / 'runs').glob('*/pid') if p.read_text()), None))
-    asker.send_signal(signal.SIGKILL)
-    asker.wait()
-    kernel = int(file.read_text())
-    assert runs(tmp_path)[0].status == 'running'
-    again = train(None, tmp_path, notebook=notebook(tmp_path, WRITE))
-    wait_for(lambda: not alive(kernel), 10)
-    assert [(run.status, run.error) for run in runs(tmp_path)] == [
-        ('failed', 'interrupted'), ('done', None)]
-    assert again.id == runs(tmp_path)[1].id
+def killed(body):
+    "Runs `body` in a process of its own, which has to end by SIGKILL."
+    pid = os.fork()
+    if not pid:
+        try: body()
+        finally: os._exit(1)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL, 'nobody was killed'
+
+
+def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
+
+
+def one_was_cut(artifacts):
+    "The first run was done, the second one cut, and the third is done."
+    assert [(run.status, run.error) for run in runs(artifacts)] == [
+        ('done', None), ('failed', 'interrupted'), ('done', None)]
+
+
+@pytest.mark.parametrize('phase', ['read', 'fit: learners', 'evaluate'])
+def test_kill_9_while_the_notebook_runs(tmp_path, quick, phase):
+    first = retrain(None, tmp_path, notebook=notebook(tmp_path))
+    small = notebook(tmp_path, f'from mytech.ops.progress import tell; tell(run_dir, {phase!r}, 50)', WAIT)
+
+    def who_asked():
+        ops._start = START
+        def follow(step):
+            if step.phase == phase: wait_for(lambda: any((tmp_path / 'runs').glob('*/pid'))) and kill()
+        retrain(None, tmp_path, notebook=small, on_progress=follow)
+
+    killed(who_asked)
+    [file] = (tmp_path / 'runs').glob('*/pid')
+    assert runs(tmp_path)[1].status == 'running'
+    assert registry.versions(tmp_path / 'models') == [first.version]
+    made = retrain(None, tmp_path, parameters={'right': .9}, notebook=notebook(tmp_path))
+    wait_for(lambda: not alive(int(file.read_text())), 10)
+    assert made.promoted and made.version.number == 2
+    one_was_cut(tmp_path)
+
+
+def to(name): return lambda path, *_: path.name == name
+
+
+PLACES = [ # where who asked is killed: module, function, before or after it, which call; versions, current
+    (go_live, 'judge', 'before', None, 1, 1),
+    (go_live, 'register', 'before', None, 1, 1),
+    (registry, 'sha256', 'before', to('word.txt'), 1, 1),
+    (registry, 'write_atomically', 'before', to('manifest.json'), 1, 1),
+    (registry, 'sync', 'before', to('models'), 1, 1),                     # renamed, not in the ledger
+    (go_live, 'register', 'after', None, 2, 1),
+    (registry, 'checked', 'after', None, 2, 1),
+    (registry, 'write_atomically', 'before', to('current'), 2, 1),
+    (registry, 'write_atomically', 'after', to('current'), 2, 2),         # moved, not in the ledger
+    (go_live, 'promote', 'after', None, 2, 2),
+    (go_live, 'prune_runs', 'before', None, 2, 2),
+    (bootstrap, 'mark_trained', 'before', None, 2, 2),
+    (bootstrap, 'mark_trained', 'after', None, 2, 2),                     # not committed
+]
+
+
+@pytest.mark.parametrize(('module', 'name', 'when', 'which', 'versions', 'current'), PLACES,
+                         ids=[f'{when} {name}' for _, name, when, *_ in PLACES])
+def test_kill_9_on_the_way_from_candidate_to_trained(tmp_path, quick, monkeypatch, module, name, when, which,
+                                                     versions, current):
+    models, small = tmp_path / 'models', notebook(tmp_path)
+    retrain(None, tmp_path, notebook=small)
+    url = f'sqlite:///{tmp_path}/m.db'
+    six_reviews(open_store(url)).close()
+
+    def whole_way():
+        store = open_store(url)
+        with store.write() as connection: data = bootstrap.snapshot(connection, tmp_path)
+        made = retrain(data.path, tmp_path, parameters={'right': .9}, notebook=small)
+        with store.write() as connection: return made, bootstrap.note_learned(connection, data, made)
+
+    def cut_short():
+        whole = getattr(module, name)
+        def cut(*args, **more):
+            if when == 'before' and (not which or which(*args)): kill()
+            value = whole(*args, **more)
+            if when == 'after' and (not which or which(*args)): kill()
+            return value
+        setattr(module, name, cut)
+        whole_way()
+
+    killed(cut_short)
+    known = registry.versions(models)
+    assert (len(known), registry.current(models)) == (versions, current)
+    for version in known: registry.verify(models / f'v{version.number}')
+    assert LiveModel(models, lambda folder: folder.name).current() == (current, f'v{current}')
+    made, learned = whole_way()
+    assert made.promoted and registry.current(models) == made.version.number > len(known)
+    assert learned == 6
+    assert not (models / '.incoming').exists()
+    assert registry.moves(models)[-1].to == made.version.number
+    if name != 'mark_trained': one_was_cut(tmp_path)
 
 
 def test_the_kernel_is_this_interpreters_whatever_the_home_offers(tmp_path, monkeypatch):
@@ -222,7 +328,7 @@ def test_ctrl_c_ends_the_run_at_once(tmp_path):
     wait_for(lambda: not alive(int(file.read_text())), 10)
 
 
-def test_worse_is_refused_forced_is_recorded(tmp_path):
+def test_worse_is_refused_forced_is_recorded(quick, tmp_path):
     small, models = notebook(tmp_path, WRITE), tmp_path / 'models'
     first = retrain(None, tmp_path, notebook=small)
     worse = retrain(None, tmp_path, parameters={'right': 0.7}, notebook=small)
@@ -253,19 +359,20 @@ def test_a_promotion_during_the_run_voids_the_comparison(tmp_path):
     assert registry.current(models) == 2
 
 
-AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def store():
+def six_reviews(store):
     "Ten predicted tickets, six of them reviewed."
-    store = open_store('sqlite://')
     with store.write() as connection:
         tickets.note_chat(connection, -7, 'Teknisi')
         for n in range(1, 11):
             ticket = tickets.open_ticket(connection, Message(-7, n, 42, AT, f'moban {n}'))
             tickets.save_predictions(connection, {ticket: Prediction('OTP', .9, Status.AUTO)}, AT)
             if n <= 6: tickets.save_review(connection, ticket, 'OTP' if n <= 3 else 'Login', 'admin', AT)
+    return store
+
+
+@pytest.fixture
+def store():
+    store = six_reviews(open_store('sqlite://'))
     yield store
     store.close()
 

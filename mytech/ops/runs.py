@@ -6,11 +6,10 @@
 __all__ = ['CANCEL', 'RetrainError', 'TrainingFailed', 'checkout', 'pipeline', 'Run', 'read_run', 'runs', 'cancel',
            'run_training', 'prune_runs']
 
-# %% ../../nbs/ops/01_runs.ipynb #3d1d494b
+# %% ../../nbs/ops/01_runs.ipynb #59dea530
 import json
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -67,11 +66,11 @@ def _check(notebook:Path, parameters:dict)->None:
         raise RetrainError(f"unknown parameter {', '.join(sorted(unknown))}: {notebook.name} takes "
                            f"{', '.join(sorted(known - _OURS))}")
 
-# %% ../../nbs/ops/01_runs.ipynb #d6e5a099
+# %% ../../nbs/ops/01_runs.ipynb #75a59397
 @dataclass(frozen=True)
 class Run:
     "One execution of a pipeline, as its run.json has it."
-    id:str                # start in UTC and four random digits; the folder's name
+    id:str                # start in UTC, to the millisecond; the folder's name
     parameters:dict       # all that the runner passed
     notebook:str          # file name of the pipeline
     data_sha256:str|None  # fingerprint of the data file; None for the demo corpus
@@ -106,7 +105,7 @@ def _end(artifacts:Path, run:Run, error:str|None=None)->Run:
     status = 'failed' if error else 'done'
     return _save(artifacts, replace(run, status=status, error=error, ended=_now()))
 
-# %% ../../nbs/ops/01_runs.ipynb #7af9adee
+# %% ../../nbs/ops/01_runs.ipynb #954df602
 def _revision()->str|None:
     "What git says the checkout is."
     command = ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
@@ -118,7 +117,7 @@ def _begin(artifacts:Path, notebook:Path, data_csv:Path|None, parameters:dict)->
     "Make a run's folder and its run.json."
     libraries = 'lightgbm', 'numba', 'numpy', 'pandas', 'papermill', 'scipy'
     digest, size = (sha256(data_csv), data_csv.stat().st_size) if data_csv else (None, None)
-    id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    id = f'{datetime.now(UTC):%Y%m%d-%H%M%S-%f}'[:-3]
     folder = artifacts/'runs'/id
     folder.mkdir(parents=True)
     models = artifacts/'models'
