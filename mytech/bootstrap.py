@@ -118,13 +118,19 @@ def snapshot(
     path.write_text(text, 'utf-8')
     return Snapshot(path, tuple(known))
 
-# %% ../nbs/98_bootstrap.ipynb #822ae1df
+# %% ../nbs/98_bootstrap.ipynb #66b131e8
 Tell = Callable[[Step], Any]
 
-def train(house:House, data:Snapshot, tell:Tell, force:bool=False)->Retrained:
+def train(
+    house:House,
+    data:Snapshot,
+    tell:Tell,
+    force:bool=False, # see `ops.retrain.retrain`
+    hold:bool=False,
+)->Retrained:
     "Retrains on a snapshot and looks at the pointer. Raises `RetrainError`."
     bounds = Bounds(precision=house.settings.ml_target_precision)
-    made = retrain(data.path, house.settings.artifacts, bounds=bounds, force=force,
+    made = retrain(data.path, house.settings.artifacts, bounds=bounds, force=force, hold=hold,
                    on_progress=tell)
     house.live.refresh()
     return made

@@ -35,7 +35,7 @@ def _record(folder:Path, verdict:Verdict, force:bool)->dict:
     write_atomically(folder/'verdict.json', json.dumps(record, indent=1) + '\n')
     return record
 
-# %% ../../nbs/ops/02_retrain.ipynb #db6cacd8
+# %% ../../nbs/ops/02_retrain.ipynb #e901dbda
 @dataclass(frozen=True)
 class Retrained:
     "What a retrain came to."
@@ -44,23 +44,23 @@ class Retrained:
     verdict:Verdict
     promoted:bool # passed or forced: the version is the current one now
 
-def _settle(artifacts:Path, folder:Path, bounds:Bounds, force:bool, say:Callable)->tuple:
-    "Judge a run's candidate, register it, promote it if it may; its version and verdict."
+def _settle(artifacts:Path, folder:Path, bounds:Bounds, force:bool, hold:bool, say:Callable)->tuple:
+    "Judge a run's candidate, register it, promote it if it may: version, verdict, promoted."
     models, metrics = artifacts/'models', json.loads((folder/'metrics.json').read_text('utf-8'))
     say('gate', 96)
     verdict = _judge(folder, models, metrics, bounds)
     record = _record(folder, verdict, force)
     say('register', 97)
     new = register(models, folder/'model', metrics=metrics, run_id=folder.name, verdict=record)
-    say('promote', 99)
-    if verdict.passed: promote(models, new.number, 'passed')
-    elif force: promote(models, new.number, 'forced')
+    if promoted := (verdict.passed or force) and not hold:
+        say('promote', 99)
+        promote(models, new.number, 'passed' if verdict.passed else 'forced')
     prune(models)
     prune_runs(artifacts, {version.run_id for version in versions(models)})
     shutil.rmtree(folder/'model')
-    return new, verdict
+    return new, verdict, promoted
 
-# %% ../../nbs/ops/02_retrain.ipynb #2aca00c6
+# %% ../../nbs/ops/02_retrain.ipynb #9e432553
 def retrain(
     data_csv:Path|None,        # as for `run_training`, like all that follows
     artifacts:Path,
@@ -68,6 +68,7 @@ def retrain(
     parameters:dict|None=None,
     bounds:Bounds=Bounds(),    # of the gate
     force:bool=False,          # promote whatever the gate says; that is recorded
+    hold:bool=False,           # promote nothing: a person decides
     on_progress:Callable[[Step], Any]=print,
     notebook:Path|None=None,
 )->Retrained:
@@ -78,6 +79,6 @@ def retrain(
     with run_training(data_csv, artifacts, parameters=parameters, on_progress=on_progress,
                       notebook=notebook) as run:
         folder = artifacts/'runs'/run.id
-        new, verdict = _settle(artifacts, folder, bounds, force, say)
+        *made, promoted = _settle(artifacts, folder, bounds, force, hold, say)
     say('done', 100)
-    return Retrained(read_run(folder), new, verdict, verdict.passed or force)
+    return Retrained(read_run(folder), *made, promoted)
