@@ -20,7 +20,7 @@ from ..core.sla import Pauses, active_minutes
 from .periods import Period
 from ..services.store import chats, predictions, reviews, tickets
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #d4dc39fe
+# %% ../../nbs/ops/13_ticket_report.ipynb #4bfdbca4
 _t = tickets.c
 _reviewed = (select(reviews.c.label).where(reviews.c.ticket_id == _t.id)
              .order_by(reviews.c.id.desc()).limit(1).scalar_subquery())
@@ -37,6 +37,8 @@ def asked_in(period:Period, app:str='')->list[ColumnElement]:
     mine = [_t.tech_at >= period.start, _t.tech_at < period.end]
     return [*mine, _t.app_code == app] if app else mine
 
+_counted = 'minutes', 'target', 'answered', 'solved', 'oncek'
+
 def group_labels(connection:Connection)->dict[int,str]:
     "Chat id -> what its group is called now."
     now = chats.alias()
@@ -44,22 +46,29 @@ def group_labels(connection:Connection)->dict[int,str]:
     found = select(chats.c.id, label).outerjoin(now, now.c.id == chats.c.group_id)
     return {chat: name or str(chat) for chat, name in connection.execute(found)}
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #d4e6168e
+# %% ../../nbs/ops/13_ticket_report.ipynb #c8a06567
+def _read(connection:Connection, period:Period, app:str, names:tuple[str,...])->pd.DataFrame:
+    "These columns of the tickets of a period, oldest first, as they are stored."
+    tables = tickets.outerjoin(predictions, predictions.c.ticket_id == _t.id)
+    found = select(*(_columns[name].label(name) for name in names)).where(*asked_in(period, app))
+    joined = found.select_from(tables if 'symptom' in names else tickets)
+    rows = connection.execute(joined.order_by(_t.tech_at, _t.id)).cursor.fetchall()
+    table = pd.DataFrame(rows, columns=list(names))
+    flags = {name: table[name].astype(bool) for name in ('answered', 'solved', 'oncek')}
+    minutes = table.minutes.astype(float)
+    return table.assign(**flags, minutes=minutes, ok=minutes <= table.target)
+
 def tickets_of(
     connection:Connection,
     period:Period,
     app:str='',   # an app code; empty: all
-)->pd.DataFrame:  # one row a ticket, oldest first; see `_columns`, with `ok` and a local `at`
+)->pd.DataFrame:  # one row a ticket, oldest first: see `_columns`; `at` is local, `ok` in time
     "The tickets whose message came in this period."
-    found = select(*(column.label(name) for name, column in _columns.items())).select_from(
-        tickets.outerjoin(predictions, predictions.c.ticket_id == _t.id)).where(*asked_in(period, app))
-    rows = connection.execute(found.order_by(_t.tech_at, _t.id)).all()
-    table = pd.DataFrame(rows, columns=list(_columns))
+    table = _read(connection, period, app, tuple(_columns))
     local = pd.to_datetime(table['at'], utc=True, format='ISO8601').dt.tz_convert(period.zone)
-    minutes = table['minutes'].astype(float)
-    flags = {name: table[name].astype(bool) for name in ('answered', 'solved', 'oncek')}
-    return table.assign(at=local, minutes=minutes, ok=minutes <= table['target'], **flags,
-                        group=table['group'].map(group_labels(connection)))
+    names = {name: table[name].astype('category') for name in ('app', 'solver', 'symptom')}
+    groups = table['group'].map(group_labels(connection)).astype('category')
+    return table.assign(at=local, **names, group=groups)
 
 # %% ../../nbs/ops/13_ticket_report.ipynb #5046f6dc
 @dataclass(frozen=True)
@@ -103,8 +112,8 @@ def numbers_of(table:pd.DataFrame)->TicketNumbers:
     sums = (int(table[name].sum()) for name in ('answered', 'solved', 'oncek'))
     return TicketNumbers(len(table), *sums, sla_of(table))
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #6345df77
-_keys = {'day': lambda table: table['at'].dt.date, 'hour': lambda table: table['at'].dt.hour,
+# %% ../../nbs/ops/13_ticket_report.ipynb #5a28bd7f
+_keys = {'day': lambda table: table['at'].dt.tz_localize(None).dt.floor('D'), 'hour': lambda table: table['at'].dt.hour,
          'weekday': lambda table: table['at'].dt.day_of_week}
 
 def sla_by(
@@ -113,15 +122,16 @@ def sla_by(
 )->pd.DataFrame:        # index `by`; tickets, answered, ok, compliance, mean, median, p90
     "The same numbers for each part; compliance and minutes of a part without answers are NaN."
     key = _keys[by](table) if by in _keys else table[by]
-    parts = table.assign(answered=table.answered & table.minutes.notna()).groupby(key.rename(by))
+    parts = table.assign(answered=table.answered & table.minutes.notna()).groupby(key.rename(by), observed=True)
     minutes = parts.minutes
     found = pd.DataFrame({
         'tickets': parts.size(), 'answered': parts.answered.sum(), 'ok': parts.ok.sum(),
         'compliance': parts.ok.sum() / parts.answered.sum(), 'mean': minutes.mean(),
         'median': minutes.median(), 'p90': minutes.quantile(.9)})
-    return found.sort_values('tickets', ascending=False, kind='stable') if by not in _keys else found
+    if by == 'day': found.index = found.index.date
+    return found if by in _keys else found.sort_values('tickets', ascending=False, kind='stable')
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #04a5a080
+# %% ../../nbs/ops/13_ticket_report.ipynb #08f1c2cb
 BREAKDOWNS = 'day', 'hour', 'weekday', 'app', 'solver', 'group', 'symptom'
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ class TicketReport:
 def ticket_report(connection:Connection, period:Period, app:str='')->TicketReport:
     "The tickets of a period, in all breakdowns, and those of the period before."
     table = tickets_of(connection, period, app)
-    before = numbers_of(tickets_of(connection, period.previous, app))
+    before = numbers_of(_read(connection, period.previous, app, _counted))
     parts = {by: sla_by(table, by) for by in BREAKDOWNS}
     parts['day'] = parts['day'].reindex(pd.Index(period.days, name='day'))
     parts['hour'] = parts['hour'].reindex(pd.RangeIndex(24, name='hour'))
