@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'opened_store', 'opened_house', 'chosen',
            'prepare', 'run_command', 'predict', 'prediction_table', 'read_table', 'evaluate', 'bench', 'export', 'demo',
-           'verdict_shown', 'retrain', 'list_models', 'shadow_shown', 'show_model', 'shadow_model', 'promote',
+           'verdict_shown', 'retrain', 'fate', 'list_models', 'shadow_shown', 'show_model', 'shadow_model', 'promote',
            'rollback', 'doctor', 'main']
 
 # %% ../nbs/99_app.ipynb #ea3b84b3
@@ -276,8 +276,14 @@ def retrain(
              'reasons': list(made.verdict.reasons), **made.version.verdict}
     show(value, as_json, lambda: verdict_shown(value))
 
-# %% ../nbs/99_app.ipynb #c6981ab0
+# %% ../nbs/99_app.ipynb #6bcb14be
 def _models()->Path: return load_settings().artifacts/'models'
+
+def fate(version:object, why:dict)->str:
+    "What became of a version: why it was promoted last, or why not."
+    if version.number in why: return why[version.number]
+    if version.verdict is None: return 'no: nobody judged'
+    return 'no, although it passed' if version.verdict['passed'] else 'no: refused'
 
 @models_app.command('list')
 def list_models(as_json:Json=False)->None:
@@ -288,14 +294,14 @@ def list_models(as_json:Json=False)->None:
     found, now, silent = versions(_models()), current(_models()), shadow(_models())
     why = {move.to: move.reason for move in moves(_models())}
     value = [{**asdict(v), 'current': v.number == now, 'shadow': v.number == silent,
-              'promoted': why.get(v.number)} for v in found]
+              'promoted': why.get(v.number), 'fate': fate(v, why)} for v in found]
     def pretty()->Table:
         table = Table('', 'version', 'registered', 'accuracy', 'macro-F1', 'promoted')
         for v in value:
             scores = (v['metrics'].get(name, float('nan')) for name in ('accuracy', 'macro_f1'))
             mark = '→' if v['current'] else '~' if v['shadow'] else ''
             table.add_row(mark, f"v{v['number']}", v['created'][:16],
-                          *(f'{score:.3f}' for score in scores), v['promoted'] or '')
+                          *(f'{score:.3f}' for score in scores), v['fate'])
         return table
     show(value, as_json, pretty)
 
