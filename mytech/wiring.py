@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
-           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'challenge',
-           'greet', 'collect', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys',
-           'next_message_id', 'coroutines', 'run']
+           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model',
+           'follow_registry', 'challenge', 'greet', 'collect', 'manage', 'listen', 'ApiServer', 'ChatServer',
+           'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #b8c3ba38
+# %% ../nbs/97_wiring.ipynb #04e5668d
 import asyncio
 import logging
 import signal
@@ -38,6 +38,7 @@ from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
 from .sandbox.web import SandboxServer, create_app
+from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
 from .services.predictor import Predictor
 from .services.registry import LiveModel
@@ -161,6 +162,18 @@ async def follow_model(house:House, every:float=1.0)->None:
     while True:
         house.live.current()
         await asyncio.sleep(every)
+
+# %% ../nbs/97_wiring.ipynb #adc81698
+async def follow_registry(house:House, every:float=5.0, patience:float=60.0)->None:
+    "Keeps MLflow in step with the registry, until cancelled."
+    told, problem, models = (), '', house.settings.artifacts/'models'
+    while True:
+        if (now := stamp(models)) != told:
+            following, before = await status(house.settings, mend=True, limit=600), problem
+            problem = following.problem if following else ''
+            if problem not in ('', before): log.warning('MLflow is behind: %s', problem)
+            if not problem: told = now
+        await asyncio.sleep(patience if problem else every)
 
 # %% ../nbs/97_wiring.ipynb #5e5d1975
 async def challenge(house:House)->None:
@@ -296,7 +309,7 @@ def coroutines(
     if 'admin' in parts: made['admin'] = manage(house, lambda text: ready('admin', text))
     return made
 
-# %% ../nbs/97_wiring.ipynb #83242c70
+# %% ../nbs/97_wiring.ipynb #0538d064
 async def run(
     house:House,
     parts:set[str],                   # of `PARTS`
@@ -314,7 +327,8 @@ async def run(
         if up == parts: on_ready()
 
     if parts != {'sandbox'}: tell(f'  {model_in_charge(house)}')
-    made = coroutines(house, parts, sockets, ready) | {'model': follow_model(house)}
+    made = coroutines(house, parts, sockets, ready) | {'model': follow_model(house),
+                                                       'mlflow': follow_registry(house)}
     tasks = [asyncio.create_task(part, name=name) for name, part in made.items()]
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)

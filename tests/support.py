@@ -36,6 +36,7 @@ def environment(folder, **settings):
     "The environment of a house in this folder; nothing of ours leaks in."
     plain = {key: os.environ[key] for key in ('PATH', 'LANG', 'HOME') if key in os.environ}
     return plain | {'ARTIFACTS_URL': f'{folder}/artifacts', 'DATABASE_URL': f'sqlite:///{folder}/mytech.db',
+                    'MLFLOW_TRACKING_URI': 'off',
                     **{key: str(value) for key, value in settings.items()}}
 
 
