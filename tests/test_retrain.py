@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from mytech import bootstrap
+from mytech.app import fate
 from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier
@@ -266,6 +267,8 @@ def test_kill_9_on_the_way_from_candidate_to_trained(tmp_path, quick, monkeypatc
     known = registry.versions(models)
     assert (len(known), registry.current(models)) == (versions, current)
     for version in known: registry.verify(models / f'v{version.number}')
+    why = {move.to: move.reason for move in registry.moves(models)}
+    assert [fate(version, why) for version in known[current:]] == ['no, although it passed'] * (versions - current)
     assert LiveModel(models, lambda folder: folder.name).current() == (current, f'v{current}')
     made, learned = whole_way()
     assert made.promoted and registry.current(models) == made.version.number > len(known)
@@ -349,12 +352,12 @@ def test_worse_is_refused_forced_is_recorded(quick, tmp_path):
         assert judge(load_held_out(folder / 'held_out.npz')).checks == made.verdict.checks
 
 
-def test_a_promotion_during_the_run_voids_the_comparison(tmp_path):
-    small, models = notebook(tmp_path, WRITE), tmp_path / 'models'
+def test_a_promotion_during_the_run_voids_the_comparison(quick, tmp_path):
+    small, models = notebook(tmp_path), tmp_path / 'models'
     retrain(None, tmp_path, notebook=small)
     second = registry.register(models, models / 'v1', metrics={}, run_id='by hand')
-    made = retrain(None, tmp_path, parameters={'right': 0.9}, notebook=notebook(
-        tmp_path, WRITE, f'(Path(models_dir)/"current").write_text("v{second.number}")'))
+    made = retrain(None, tmp_path, parameters={'right': 0.9}, notebook=small,
+                   on_progress=lambda step: registry.promote(models, second.number))
     assert made.verdict.reasons == ('champion: v2 answers now, wanted still v1',)
     assert registry.current(models) == 2
 
