@@ -7,19 +7,19 @@ __all__ = ['ALIASES', 'destination', 'parted', 'private', 'aliases', 'Following'
            'log_runs', 'Loaded', 'register_version', 'bring_in_step', 'set_aliases', 'hindrance', 'create_database',
            'follow', 'status', 'promote_version', 'stamp', 'keep_in_step']
 
-# %% ../../nbs/services/05_mlflow.ipynb #4b3a0155
+# %% ../../nbs/services/05_mlflow.ipynb #948e01d2
 import asyncio
 import json
 import logging
 import os
 import re
 import sys
-from asyncio.subprocess import PIPE
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from subprocess import Popen
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 from urllib.parse import unquote
 
@@ -257,7 +257,7 @@ def _answer()->None:
     os.nice(5)
     print(json.dumps(asdict(follow(**json.load(sys.stdin)))))
 
-# %% ../../nbs/services/05_mlflow.ipynb #117906c8
+# %% ../../nbs/services/05_mlflow.ipynb #cdf7f16c
 def _environment(uri:str)->dict[str,str]:
     "For the child: short waits, no telemetry, credentials."
     _, user, password = parted(uri)
@@ -269,20 +269,20 @@ def _environment(uri:str)->dict[str,str]:
 async def _asked(settings:Settings, question:dict, limit:float)->tuple[str,str]:
     "What the child says, and what it complains of. It does not outlive the call."
     code = 'from mytech.services.mlflow_follower import _answer; _answer()'
-    try:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, '-c', code, cwd=settings.artifacts, env=_environment(question['uri']),
-            stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    except OSError as error: return '', str(error)
-    try:
-        async with asyncio.timeout(limit):
-            said, complaint = await child.communicate(json.dumps(question).encode())
-    except TimeoutError: return '', f'no end after {limit:.0f} s'
-    finally:
-        if child.returncode is None:
+    with TemporaryFile('w+') as asked, TemporaryFile('w+') as said, TemporaryFile('w+') as wrong:
+        json.dump(question, asked)
+        asked.seek(0)
+        child = Popen([sys.executable, '-c', code], stdin=asked, stdout=said, stderr=wrong,
+                      cwd=settings.artifacts, env=_environment(question['uri']))
+        try:
+            async with asyncio.timeout(limit):
+                while child.poll() is None: await asyncio.sleep(0.05)
+        except TimeoutError: wrong.write(f'no end after {limit:.0f} s')
+        finally:
             child.kill()
-            await child.wait()
-    return said.decode(), complaint.decode() or f'the process ended with {child.returncode}'
+            child.wait()
+        for file in (said, wrong): file.seek(0)
+        return said.read(), wrong.read() or f'the process ended with {child.returncode}'
 
 # %% ../../nbs/services/05_mlflow.ipynb #c8a336d6
 async def status(
