@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'examine']
+           'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #3e135701
+# %% ../nbs/96_doctor.ipynb #fa344736
+import asyncio
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from sqlalchemy import func, select
 from .core.config import Settings, unknown_variables
 from .core.privacy import mask
 from .ml.classifier import SymptomClassifier
+from .services.mlflow_follower import destination, status
 from .services.outbox import backlog
 from .services.registry import checked, current
 from .services.store import open_store, tickets, updates
@@ -108,17 +110,29 @@ def check_telegram(settings:Settings)->list[Finding]:
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #93ef5e45
+# %% ../nbs/96_doctor.ipynb #d2c44f14
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
     s = settings
     accounts = {'GOOGLE_SERVICE_ACCOUNT_JSON': s.google_service_account_json,
                 'S3_BUCKET_NAME': s.s3_bucket_name, 'GEMINI_API_KEY': s.gemini_api_key,
-                'MLFLOW_TRACKING_URI': s.mlflow_tracking_uri, 'SLACK_BOT_TOKEN': s.slack_bot_token}
+                'SLACK_BOT_TOKEN': s.slack_bot_token}
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
 
-# %% ../nbs/96_doctor.ipynb #3bd323ee
+# %% ../nbs/96_doctor.ipynb #23ba1b8d
+def check_mlflow(settings:Settings)->list[Finding]:
+    "How far MLflow has followed the registry."
+    what, given = 'MLFLOW_TRACKING_URI', settings.mlflow_tracking_uri
+    if not destination(settings): return [Finding('off', what, given or 'not set')]
+    found = asyncio.run(status(settings))
+    if found.problem: return [Finding('look', what, found.problem, 'MyTech catches up by itself')]
+    if found.behind:
+        return [Finding('look', what, f'{found.server} is {found.behind} versions behind',
+                        'MyTech catches up by itself while it runs')]
+    return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
+
+# %% ../nbs/96_doctor.ipynb #2393449b
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -126,7 +140,7 @@ def examine(
     "Every check; one that breaks is reported like any other trouble."
     checks = {'settings': partial(check_settings, env_file=env_file), 'ARTIFACTS_URL': check_disk,
               'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
-              'followers': check_followers}
+              'followers': check_followers, 'MLFLOW_TRACKING_URI': check_mlflow}
     found = []
     for what, check in checks.items():
         try: found += check(settings)

@@ -238,7 +238,7 @@ def create_database(file:Path)->None:
     sync(fresh)
     fresh.rename(file)
 
-# %% ../../nbs/services/05_mlflow.ipynb #85102ea8
+# %% ../../nbs/services/05_mlflow.ipynb #d2581c2a
 def follow(uri:str, artifacts:str, experiment:str, model:str, mend:bool)->Following:
     "Compare, after mending if `mend`."
     where, models = parted(uri)[0], Path(artifacts)/'models'
@@ -255,7 +255,8 @@ def follow(uri:str, artifacts:str, experiment:str, model:str, mend:bool)->Follow
 def _answer()->None:
     "Body of the child: a question on standard input, the answer on standard output."
     os.nice(5)
-    print(json.dumps(asdict(follow(**json.load(sys.stdin)))))
+    try: print(json.dumps(asdict(follow(**json.load(sys.stdin)))))
+    except Exception as error: sys.exit(str(error).partition('\n')[0] or repr(error))
 
 # %% ../../nbs/services/05_mlflow.ipynb #cdf7f16c
 def _environment(uri:str)->dict[str,str]:
