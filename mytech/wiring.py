@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model',
-           'follow_registry', 'challenge', 'greet', 'collect', 'manage', 'listen', 'ApiServer', 'ChatServer',
-           'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
+           'follow_registry', 'challenge', 'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer',
+           'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #04e5668d
+# %% ../nbs/97_wiring.ipynb #e3025144
 import asyncio
 import logging
 import signal
@@ -37,6 +37,8 @@ from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
 from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
+from .ops.progress import Step
+from .ops.retrain import Retrained
 from .sandbox.web import SandboxServer, create_app
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
@@ -215,7 +217,15 @@ async def collect(house:House, ready:Callable[[str], None])->None:
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
 
-# %% ../nbs/97_wiring.ipynb #3334a9b4
+# %% ../nbs/97_wiring.ipynb #efbd824f
+def train_held(house:House, mode:str, tell:Callable[[Step], None])->Retrained:
+    "Trains on what is confirmed; `force` promotes, else a person decides. Raises `RetrainError`."
+    from mytech.bootstrap import note_learned, snapshot, train
+    with house.store.read() as connection: data = snapshot(connection, house.settings.artifacts)
+    made = train(house, data, tell, force=mode == 'force', hold=mode != 'force')
+    with house.store.write() as connection: note_learned(connection, data, made)
+    return made
+
 async def manage(house:House, ready:Callable[[str], None])->None:
     "The admin bot, until cancelled."
     s = house.settings
@@ -225,7 +235,8 @@ async def manage(house:House, ready:Callable[[str], None])->None:
     try: await register(bot, s.bot_language)
     except TelegramError as error: log.warning('the menu was not registered: %s', error)
     ready(f'admin      @{bot.username} is listening')
-    await administer(Office(s, house.store, house.live, bot.id, bot.username), bot, Pulse())
+    office = Office(s, house.store, house.live, bot.id, bot.username)
+    await administer(office, bot, partial(train_held, house), Pulse())
 
 # %% ../nbs/97_wiring.ipynb #bf13e04f
 def listen(host:str, port:int, setting:str)->socket.socket:

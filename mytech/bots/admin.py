@@ -162,15 +162,23 @@ def keyboard(page:Page, owner:int)->list[list[dict]]:
     return [[{'text': label, 'callback_data': button_data(owner, *rest)} for label, *rest in line]
             for line in page.buttons if line]
 
-# %% ../../nbs/bots/05_admin.ipynb #6bf34f6d
+# %% ../../nbs/bots/05_admin.ipynb #7d798d52
 @dataclass(frozen=True)
 class Office:
-    "What the commands work with."
+    "What the commands work with, and the language in which they answer."
     settings: Settings
     store: Store
     live: LiveModel
     bot_id: int
     username: str
+
+    def say(self, key:str, **values)->str:
+        "A sentence in the bot's language."
+        return say(key, self.settings.bot_language, **values)
+
+    def number(self, value:float, decimals:int=1)->str:
+        "A number in the bot's language."
+        return number(value, self.settings.bot_language, decimals)
 
 @dataclass(frozen=True)
 class Look:
@@ -182,14 +190,10 @@ class Look:
 
     @property
     def settings(self)->Settings: return self.office.settings
-
-    def say(self, key:str, **values)->str:
-        "A sentence in the bot's language."
-        return say(key, self.settings.bot_language, **values)
-
-    def number(self, value:float, decimals:int=1)->str:
-        "A number in the bot's language."
-        return number(value, self.settings.bot_language, decimals)
+    @property
+    def say(self)->Callable[..., str]: return self.office.say
+    @property
+    def number(self)->Callable[..., str]: return self.office.number
 
 @dataclass(frozen=True)
 class Ask(Look):
@@ -198,11 +202,11 @@ class Ask(Look):
     user_name: str
     query: str = ''    # id of a press
 
-# %% ../../nbs/bots/05_admin.ipynb #f5e0f78c
-def show(ask:Ask, view:str, *args:object, edit:bool=False)->None:
-    "Sends a view, or puts it in place of the message with the button."
+# %% ../../nbs/bots/05_admin.ipynb #fbda3aa2
+def show(ask:Ask, view:str, *args:object, edit:bool=False, kind:str='telegram')->None:
+    "Sends a view, or puts it in place of the message with the button; kind `slow` takes seconds."
     m = ask.message
-    put(ask, 'telegram', {
+    put(ask, kind, {
         'lane': m.chat_id, 'chat_id': m.chat_id, 'thread_id': m.thread_id, 'view': view,
         'reply_to': None if ask.query or m.chat_id > 0 else m.message_id,
         'args': list(map(str, args)), 'owner': ask.user_id,

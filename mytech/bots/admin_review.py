@@ -63,7 +63,7 @@ def ticket_of(look:Look, ticket_id:int)->Row|None:
     "A ticket, joined with its prediction and its standing review."
     return look.connection.execute(joined().where(tickets.c.id == ticket_id)).first()
 
-# %% ../../nbs/bots/07_admin_review.ipynb #4acb8674
+# %% ../../nbs/bots/07_admin_review.ipynb #8cf409d6
 def quote(text:str, most:int=400)->str:
     "What a person wrote, cut to a length that a phone shows at once."
     return escape(shorten(text, most, placeholder=' …'), quote=False)
@@ -72,7 +72,8 @@ def about(look:Look, ticket:Row)->str:
     "Where and when a ticket was asked, and what was done."
     at = ticket.tech_at.astimezone(look.settings.timezone)
     language = look.settings.bot_language
-    head = f'{quote(ticket.group_label or str(ticket.chat_id), 60)} · {day(at, language)} {at:%H:%M}'
+    group = quote(ticket.group_label or str(ticket.chat_id), 60)
+    head = f'{group} · {day(at, language)} {at:%H:%M}'
     text = quote(ticket.tech_text) or f"<i>{look.say('without_text')}</i>"
     solved = look.say('card_solving', text=shorten(ticket.solving, 250, placeholder=' …'),
                       who=ticket.solver_name or '?') if ticket.solving else ''
@@ -130,7 +131,7 @@ def view_all_done(look:Look)->Page:
     if not skipped or not how_many(look.connection): return Page(look.say('queue_empty'))
     return Page(look.say('queue_skipped', n=skipped), (row((look.say('button_skipped'), 'again')),))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #ba03109f
+# %% ../../nbs/bots/07_admin_review.ipynb #f47554cb
 def ranked(look:Look, ticket:Row)->list[str]:
     "All labels, the likeliest for this ticket first."
     served, labels = look.office.live.current(), labels_of(look)
@@ -156,10 +157,12 @@ def view_similar(look:Look, ticket_id:str)->Page:
     "Past tickets like this one, with what solved them."
     ticket, served = ticket_of(look, int(ticket_id)), look.office.live.current()
     found = reasons(served[1], ticket.tech_text, ticket.solving)['similar'] if served else []
-    past = [look.say('similar_one', label=one['label'], percent=round(100 * one['likeness']),
-                     text=shorten(one['text'], 160, placeholder=' …'),
-                     solving=shorten(one['solving'], 120, placeholder=' …') or '–') for one in found]
-    text = '\n\n'.join([look.say('similar_head' if past else 'similar_none'), *past])
+    def shown(one:dict)->str:
+        return look.say('similar_one', label=one['label'], percent=round(100 * one['likeness']),
+                        text=shorten(one['text'], 160, placeholder=' …'),
+                        solving=shorten(one['solving'], 120, placeholder=' …') or '–')
+    head = look.say('similar_head' if found else 'similar_none')
+    text = '\n\n'.join([head, *map(shown, found)])
     return Page(text, (*((button,) for button in choices(ticket)),
                        row((look.say('button_back'), 'card', ticket_id))))
 
