@@ -86,7 +86,7 @@ Zone = Annotated[ZoneInfo, BeforeValidator(read_timezone)]
 BotToken = Annotated[SecretStr, AfterValidator(read_token)]
 Address = Annotated[str, Field(pattern=r'^(https?://[^\s/]+\S*)?$')]
 
-# %% ../../nbs/core/00_config.ipynb #8825fc9b
+# %% ../../nbs/core/00_config.ipynb #de26c2bb
 class General(BaseSettings):
     "Where data lives, and how people are addressed."
     timezone: Zone = Field('Asia/Jakarta', description='IANA name, such as Asia/Jakarta')
@@ -94,7 +94,8 @@ class General(BaseSettings):
     bot_language: Literal['id', 'en'] = Field('id', description='id or en')
     database_url: str = Field('sqlite:///artifacts/mytech.db', pattern=r'^\w+(\+\w+)?://',
                               description='SQLAlchemy URL: sqlite:///FILE or postgresql://…')
-    artifacts_url: str = Field('artifacts', description='folder for models, runs and media')
+    artifacts_url: str = Field('artifacts', pattern=r'^(s3://[a-z0-9.-]{3,63}(/\S*)?|[^:]+)$',
+                               description='folder of models and runs, or s3://bucket/prefix')
 
 # %% ../../nbs/core/00_config.ipynb #a59e31d3
 class Telegram(BaseSettings):
@@ -179,7 +180,7 @@ class Platforms(BaseSettings):
     dask_scheduler_address: str = Field('', description='tcp://host:port')
     optuna_storage: str = Field('', description='SQLAlchemy URL')
 
-# %% ../../nbs/core/00_config.ipynb #6e1a9bf9
+# %% ../../nbs/core/00_config.ipynb #69337ce2
 class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
     "Every setting, checked. Build it with `load_settings`."
     model_config = SettingsConfigDict(extra='ignore', env_ignore_empty=True, frozen=True,
@@ -192,8 +193,8 @@ class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
 
     @property
     def artifacts(self)->Path:
-        "The folder of models, runs and media."
-        return Path(self.artifacts_url)
+        "The folder of models, runs and media; what S3 gets is copied from there."
+        return Path('artifacts' if self.artifacts_url.startswith('s3:') else self.artifacts_url)
 
 # %% ../../nbs/core/00_config.ipynb #2b483e3a
 class SettingsError(ValueError):
