@@ -8,7 +8,7 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'follow_registry', 'challenge', 'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer',
            'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #e3025144
+# %% ../nbs/97_wiring.ipynb #eda7efc2
 import asyncio
 import logging
 import signal
@@ -40,6 +40,7 @@ from .ml.classifier import SymptomClassifier
 from .ops.progress import Step
 from .ops.retrain import Retrained
 from .sandbox.web import SandboxServer, create_app
+from .services.archive import keep_copy, take_copy
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
 from .services.predictor import Predictor
@@ -78,7 +79,7 @@ def with_sandbox(settings:Settings, port:int)->Settings:
                           'telegram_bot_token': token, 'telegram_bot_token_reporting': reporting,
                           'telegram_api_base': f'http://127.0.0.1:{port}'})
 
-# %% ../nbs/97_wiring.ipynb #64d406b6
+# %% ../nbs/97_wiring.ipynb #e5d403c3
 @dataclass(frozen=True)
 class House:
     "What is open: settings, store, and the model in charge."
@@ -94,11 +95,12 @@ def load_warm(folder:Path)->SymptomClassifier:
     return model
 
 def open_artifacts(settings:Settings)->None:
-    "Makes the folder of models and runs. Raises `SettingsError` when it cannot be."
+    "Makes the folder of models and runs; an empty one takes the bucket's. Raises `SettingsError`."
     try: settings.artifacts.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f'ARTIFACTS_URL={settings.artifacts}: {error.strerror}. '
                             'Expected: a folder that can be written.') from None
+    if trouble := take_copy(settings): log.warning('no copy of the models: %s', trouble)
 
 def open_house(settings:Settings)->House:
     """Opens the store and looks for a model; a missing model is no error.
@@ -165,15 +167,21 @@ async def follow_model(house:House, every:float=1.0)->None:
         house.live.current()
         await asyncio.sleep(every)
 
-# %% ../nbs/97_wiring.ipynb #adc81698
+# %% ../nbs/97_wiring.ipynb #83a8f16e
+async def _behind(settings:Settings)->str: # '' when nobody is
+    "Tells who follows the registry what they missed; what went wrong."
+    following = await status(settings, mend=True, limit=600)
+    troubles = {'MLflow': following.problem if following else '',
+                'the copy': await asyncio.to_thread(keep_copy, settings)}
+    return '; '.join(f'{who} is behind: {what}' for who, what in troubles.items() if what)
+
 async def follow_registry(house:House, every:float=5.0, patience:float=60.0)->None:
-    "Keeps MLflow in step with the registry, until cancelled."
+    "Keeps MLflow and the bucket in step with the registry, until cancelled."
     told, problem, models = (), '', house.settings.artifacts/'models'
     while True:
         if (now := stamp(models)) != told:
-            following, before = await status(house.settings, mend=True, limit=600), problem
-            problem = following.problem if following else ''
-            if problem not in ('', before): log.warning('MLflow is behind: %s', problem)
+            before, problem = problem, await _behind(house.settings)
+            if problem not in ('', before): log.warning('%s', problem)
             if not problem: told = now
         await asyncio.sleep(patience if problem else every)
 
