@@ -258,9 +258,10 @@ def verdict_shown(value:dict)->Table:
         table.add_row(*(check[name] for name in ('name', 'champion', 'challenger', 'wanted')), mark)
     return table
 
-# %% ../nbs/99_app.ipynb #97d1f055
+# %% ../nbs/99_app.ipynb #e8c4d974
 @app.command()
 def retrain(
+    tune:Annotated[int, typer.Option(min=0, help='Trials of a search for better options.')]=0,
     force:Annotated[bool, typer.Option('--force', help='Promote whatever the gate says.')]=False,
     check_threshold:Annotated[int, typer.Option(help='Only with so many new reviews.')]=0,
     master_data:Annotated[Path|None, typer.Option(help='CSV: text, label; solving, at.')]=None,
@@ -278,10 +279,12 @@ def retrain(
                 said = f'nothing done: {new} new reviews, {check_threshold} wanted'
                 return show({'run': None, 'new_reviews': new}, as_json, lambda: said)
             data = snapshot(connection, house.settings.artifacts, more)
-        made = train(house, data, progress, force)
+        made = train(house, data, progress, force, trials=tune)
         with house.store.write() as connection: note_learned(connection, data, made)
     value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.promoted,
-             'reasons': list(made.verdict.reasons), **made.version.verdict}
+             'reasons': list(made.verdict.reasons), **made.version.verdict,
+             'tuning': made.version.metrics['tuning']}
+    if tune: side.print(f"search: {value['tuning']['said']}", highlight=False)
     show(value, as_json, lambda: verdict_shown(value))
     tell_followers()
 
