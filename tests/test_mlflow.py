@@ -1,22 +1,32 @@
 """MLflow as a follower: a real server, one that is away, one that hangs, and calls that are cut short."""
 import asyncio
+import base64
 import json
-import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import httpx
+import mlflow
+import pandas as pd
+import pytest
 from mlflow import MlflowClient
-from support import free_port, until
+from ml_data import tickets
+from support import MYTECH, environment, free_port, until
 
-from mytech.core.config import Settings
-from mytech.services import registry
-from mytech.services.mlflow_follower import create_database, keep_in_step, promote_version, status
+from mytech.core.config import Settings, SettingsError, load_settings
+from mytech.doctor import check_mlflow
+from mytech.ml.classifier import SymptomClassifier
+from mytech.services import mlflow_follower, registry
+from mytech.services.mlflow_follower import (aliases, bring_in_step, compare, create_database, destination, keep_in_step,
+                                             promote_version, stamp, status)
 from mytech.wiring import follow_registry
 
 RUN = {'status': 'done', 'notebook': '03_training.ipynb', 'started': '2026-11-20T02:00:00.000+00:00',
@@ -74,15 +84,17 @@ def shown(client, model='mytech-symptoms'):
             for alias, number in client.get_registered_model(model).aliases.items()}
 
 
-def test_a_server_follows_and_one_that_was_away_is_caught_up(tmp_path, caplog, capfd):
+def test_a_server_that_was_away_is_caught_up_and_follows(tmp_path, caplog, capfd):
     artifacts, models, port = tmp_path/'artifacts', tmp_path/'artifacts/models', free_port()
-    here = house(artifacts, f'http://budi:s3cret@127.0.0.1:{port}')
+    uri = f'http://budi:s3cret@127.0.0.1:{port}'
+    here = house(artifacts, uri)
     retrained(artifacts, 'first')
-    registry.promote(models, 1)
-    keep_in_step(here)
-    assert '127.0.0.1' in caplog.text and 'caught up later' in caplog.text
+    done = subprocess.run([MYTECH, 'models', 'promote', '1'], cwd=tmp_path, capture_output=True, text=True,
+                          env=environment(tmp_path, MLFLOW_TRACKING_URI=uri))
+    assert (done.returncode, done.stdout) == (0, 'v1 is current now\n')
+    assert 'caught up later' in done.stderr and f'127.0.0.1:{port} does not answer' in done.stderr
     with serving(tmp_path, port) as client:
-        keep_in_step(here)
+        asyncio.run(asyncio.wait_for(caught_up(here, client), 60))
         assert shown(client) == {'champion': 'v1'}
         assert retrained(artifacts, 'second') == 2
         keep_in_step(here)
@@ -90,25 +102,22 @@ def test_a_server_follows_and_one_that_was_away_is_caught_up(tmp_path, caplog, c
         assert asyncio.run(promote_version(here)).behind == 0
         assert shown(client) == {'champion': 'v2'}
         registry.rollback(models)
+        assert [(f.state, 'is 2 versions behind' in f.detail) for f in check_mlflow(here)] == [('look', True)]
         keep_in_step(here)
         assert shown(client) == {'champion': 'v1'}
-        check_the_run(client)
-    assert retrained(artifacts, 'third') == 3
-    registry.promote(models, 3)
-    keep_in_step(here)
-    with serving(tmp_path, port) as client:
-        async def meanwhile():
-            following = asyncio.create_task(follow_registry(SimpleNamespace(settings=here), every=0.1))
-            while shown(client) != {'champion': 'v3'}: await asyncio.sleep(0.2)
-            following.cancel()
-        asyncio.run(asyncio.wait_for(meanwhile(), 60))
-        assert len(client.search_model_versions("name='mytech-symptoms'")) == 3
-        assert asyncio.run(status(here)).behind == 0
-    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 2
-    assert 's3cret' not in caplog.text + ''.join(capfd.readouterr()) + (tmp_path/'log').read_text()
+        check_the_runs(client)
+    said = done.stdout + done.stderr + caplog.text + ''.join(capfd.readouterr()) + (tmp_path/'log').read_text()
+    assert 's3cret' not in said and 'budi' not in said
 
 
-def check_the_run(client):
+async def caught_up(here, client):
+    "The running system, until the server shows a champion."
+    following = asyncio.create_task(follow_registry(SimpleNamespace(settings=here)))
+    while not client.search_registered_models() or not shown(client): await asyncio.sleep(0.2)
+    following.cancel()
+
+
+def check_the_runs(client):
     experiment = client.get_experiment_by_name('mytech').experiment_id
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     assert sorted(runs) == ['first', 'second']
@@ -120,3 +129,181 @@ def check_the_run(client):
     assert files == {'training.ipynb', 'metrics.json', 'v1'}
     folder = client.download_artifacts(run.info.run_id, 'v1')
     assert Path(folder, 'data/v1/word.txt').read_text() == 'first'
+
+
+@pytest.fixture(scope='module')
+def client(tmp_path_factory):
+    "MLflow in a file, in this process; each test takes names of its own."
+    file = tmp_path_factory.mktemp('mlflow')/'mlflow.db'
+    create_database(file)
+    return MlflowClient(*2 * [f'sqlite:///{file}'])
+
+
+@pytest.fixture
+def artifacts(tmp_path, monkeypatch):
+    "Two versions, the first is current; MLflow's own files land beside them."
+    monkeypatch.chdir(tmp_path)
+    for run in ('first', 'second'): retrained(tmp_path, run)
+    registry.promote(tmp_path/'models', 1)
+    return tmp_path
+
+
+def contents(client, name):
+    "Runs, our versions and aliases, as MLflow has them."
+    runs = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    found = client.search_model_versions(f"name='{name}'")
+    return (sorted((run.info.run_name, run.info.status, len(run.data.metrics)) for run in runs),
+            sorted(version.tags['mytech_version'] for version in found), shown(client, name))
+
+
+WHOLE = ([('first', 'FINISHED', 3), ('second', 'FINISHED', 3)], ['v1', 'v2'], {'champion': 'v1', 'challenger': 'v2'})
+
+
+class Fragile:
+    "A client whose connection dies with the answer to its last call."
+    def __init__(self, client, calls):
+        self.client, self.calls = client, calls
+
+    def __getattr__(self, name):
+        def call(*args, **more):
+            answer = getattr(self.client, name)(*args, **more)
+            self.calls -= 1
+            if not self.calls: raise ConnectionError(name)
+            return answer
+        return call
+
+
+def test_whatever_call_was_the_last_the_next_time_makes_it_whole(artifacts, client):
+    died = []
+    for calls in range(1, 100):
+        name = f'cut-{calls}'
+        try: bring_in_step(Fragile(client, calls), artifacts, name, name)
+        except ConnectionError as error: died.append(str(error))
+        bring_in_step(client, artifacts, name, name)
+        assert contents(client, name) == WHOLE, died[-1]
+        if len(died) < calls: break
+    assert {'create_run', 'log_batch', 'set_terminated', 'create_model_version', 'set_registered_model_alias'} <= set(died)
+
+
+def test_a_second_time_changes_nothing(artifacts, client):
+    bring_in_step(client, artifacts, 'twice', 'twice')
+    before = client.search_model_versions("name='twice'")
+    assert bring_in_step(client, artifacts, 'twice', 'twice') == ''
+    assert client.search_model_versions("name='twice'") == before
+    assert contents(client, 'twice') == WHOLE
+
+
+def test_a_failed_run_is_shown_with_its_reason_and_a_running_one_is_not(artifacts, client):
+    trained(artifacts, 'third', status='failed', error='cell [3]: no such column', ended=None)
+    trained(artifacts, 'fourth', status='running')
+    bring_in_step(client, artifacts, 'failed', 'failed')
+    runs = client.search_runs([client.get_experiment_by_name('failed').experiment_id])
+    assert {run.info.run_name: run.info.status for run in runs} == {
+        'first': 'FINISHED', 'second': 'FINISHED', 'third': 'FAILED'}
+    assert [run.data.tags['error'] for run in runs if run.info.status == 'FAILED'] == ['cell [3]: no such column']
+
+
+def test_a_damaged_version_is_not_sent_and_holds_up_no_other(artifacts, client):
+    (artifacts/'models/v1/word.txt').write_text('other')
+    assert 'v1/word.txt was changed' in bring_in_step(client, artifacts, 'damaged', 'damaged')
+    assert contents(client, 'damaged')[1:] == (['v2'], {'challenger': 'v2'})
+    assert compare(client, artifacts/'models', 'damaged')[1] == 1
+
+
+def test_a_version_of_another_registry_is_not_taken_for_ours(artifacts, client):
+    bring_in_step(client, artifacts, 'two', 'two')
+    retrained(artifacts/'new', 'first')
+    registry.promote(artifacts/'new/models', 1)
+    assert compare(client, artifacts/'new/models', 'two') == ({}, 1)
+    bring_in_step(client, artifacts/'new', 'two', 'two')
+    assert compare(client, artifacts/'new/models', 'two') == ({'v1': {'number': '3', 'aliases': ['champion']}}, 0)
+    assert client.get_registered_model('two').aliases == {'champion': 3}
+
+
+def test_what_people_did_in_mlflow_is_put_right_or_left_alone(artifacts, client):
+    bring_in_step(client, artifacts, 'hands', 'hands')
+    client.set_registered_model_alias('hands', 'champion', '2')
+    client.set_registered_model_alias('hands', 'tested', '1')
+    client.delete_model_version('hands', '1')
+    assert compare(client, artifacts/'models', 'hands')[1] == 2
+    bring_in_step(client, artifacts, 'hands', 'hands')
+    assert shown(client, 'hands') == {'champion': 'v1', 'challenger': 'v2'}
+    client.set_registered_model_alias('hands', 'tested', '2')
+    bring_in_step(client, artifacts, 'hands', 'hands')
+    assert shown(client, 'hands') == {'champion': 'v1', 'challenger': 'v2', 'tested': 'v2'}
+
+
+def test_a_silent_shadow_is_the_challenger(artifacts):
+    models = artifacts/'models'
+    before = stamp(models)
+    registry.promote(models, 2)
+    assert aliases(models) == {'champion': 2} and stamp(models) != before
+    before = stamp(models)
+    registry.set_shadow(models, 1)
+    assert aliases(models) == {'champion': 2, 'challenger': 1} and stamp(models) != before
+
+
+def test_the_champion_can_be_loaded_from_mlflow(tmp_path, client, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts, solvings, labels = tickets(120)
+    model = SymptomClassifier.fit(texts, solvings, labels, num_threads=1)
+    model.save(trained(tmp_path, 'real')/'real')
+    registry.register(tmp_path/'models', tmp_path/'runs/real/real', metrics=METRICS, run_id='real')
+    registry.promote(tmp_path/'models', 1)
+    bring_in_step(client, tmp_path, 'real', 'real')
+    mlflow.set_tracking_uri(client.tracking_uri)
+    loaded = mlflow.pyfunc.load_model('models:/real@champion')
+    assert [said['label'] for said in loaded.predict(pd.DataFrame({'text': texts[:9]}))] == [
+        said.label for said in model.predict_many(texts[:9])]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    "A server that lets nobody in, and remembers who asked."
+    asked = []
+
+    def do_GET(self):
+        self.asked.append((self.path, self.headers.get('Authorization')))
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *args): pass
+
+
+def test_credentials_reach_the_server_and_no_message(artifacts):
+    server = HTTPServer(('127.0.0.1', 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    uri = f'http://budi:s%40cret@127.0.0.1:{server.server_port}'
+    found = asyncio.run(status(house(artifacts, uri)))
+    server.shutdown()
+    server.server_close()
+    assert (found.server, found.behind) == (f'http://127.0.0.1:{server.server_port}', None)
+    assert '401' in found.problem
+    for secret in ('budi', 's%40cret', 's@cret'): assert secret not in str(found)
+    assert Refusing.asked[-1][1] == 'Basic ' + base64.b64encode(b'budi:s@cret').decode()
+
+
+@pytest.mark.parametrize('uri', ['budi:s3cret@host', 'http://budi:s3 cret@host'])
+def test_a_wrong_address_is_refused_without_repeating_it(uri, monkeypatch):
+    monkeypatch.setenv('MLFLOW_TRACKING_URI', uri)
+    with pytest.raises(SettingsError, match='MLFLOW_TRACKING_URI.*sqlite:///FILE, or off') as refused: load_settings(None)
+    assert 's3' not in str(refused.value)
+
+
+def test_a_server_that_hangs_is_left_after_the_time_given(artifacts):
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        here = house(artifacts, f'http://127.0.0.1:{silent.getsockname()[1]}')
+        assert 'timed out' in asyncio.run(status(here)).problem
+        assert asyncio.run(status(here, limit=0.1)).problem == 'no end after 0.1 s'
+
+
+def test_without_the_extra_nothing_is_done_and_an_address_is_no_reason_to_fail(artifacts, monkeypatch, caplog):
+    monkeypatch.setattr(mlflow_follower, 'find_spec', lambda name: None)
+    monkeypatch.setattr(mlflow_follower, 'Popen', None)
+    keep_in_step(house(artifacts, ''))
+    assert destination(house(artifacts, '')) == '' and caplog.text == ''
+    assert mlflow_follower.hindrance('http://127.0.0.1:9', True) == 'not installed: install mytech[mlflow]'
+
+
+def test_nothing_that_answers_people_imports_mlflow():
+    code = 'import sys, mytech.app, mytech.wiring, mytech.doctor; print("mlflow" in sys.modules)'
+    assert subprocess.check_output([sys.executable, '-c', code], text=True) == 'False\n'

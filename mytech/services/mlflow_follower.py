@@ -170,14 +170,14 @@ class Loaded:
 
 _load_pyfunc = Loaded # the name that MLflow looks for
 
-# %% ../../nbs/services/05_mlflow.ipynb #f72bd398
+# %% ../../nbs/services/05_mlflow.ipynb #57bd4c71
 def register_version(client, model:str, run:str, folder:Path, version:ModelVersion)->None:
     "Upload a version below its run, and register it."
     from mlflow.pyfunc import save_model
     name = f'v{version.number}'
     with TemporaryDirectory() as temporary:
         save_model(f'{temporary}/{name}', loader_module='mytech.services.mlflow_follower',
-                   data_path=str(folder), pip_requirements=['mytech'])
+                   data_path=str(folder), pip_requirements=[])
         client.log_artifacts(run, f'{temporary}/{name}', name)
     verdict = version.verdict or {}
     failed = [check['name'] for check in verdict.get('checks', []) if not check['passed']]
@@ -258,12 +258,12 @@ def _answer()->None:
     try: print(json.dumps(asdict(follow(**json.load(sys.stdin)))))
     except Exception as error: sys.exit(str(error).partition('\n')[0] or repr(error))
 
-# %% ../../nbs/services/05_mlflow.ipynb #cdf7f16c
+# %% ../../nbs/services/05_mlflow.ipynb #ac05b416
 def _environment(uri:str)->dict[str,str]:
     "For the child: short waits, no telemetry, credentials."
     _, user, password = parted(uri)
     return os.environ | {
-        'MLFLOW_HTTP_REQUEST_MAX_RETRIES': '1', 'MLFLOW_HTTP_REQUEST_TIMEOUT': '5',
+        'MLFLOW_HTTP_REQUEST_MAX_RETRIES': '0', 'MLFLOW_HTTP_REQUEST_TIMEOUT': '10',
         'MLFLOW_DISABLE_TELEMETRY': 'true', 'MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR': 'false',
         'MLFLOW_TRACKING_USERNAME': user, 'MLFLOW_TRACKING_PASSWORD': password}
 
@@ -278,7 +278,7 @@ async def _asked(settings:Settings, question:dict, limit:float)->tuple[str,str]:
         try:
             async with asyncio.timeout(limit):
                 while child.poll() is None: await asyncio.sleep(0.05)
-        except TimeoutError: wrong.write(f'no end after {limit:.0f} s')
+        except TimeoutError: wrong.write(f'no end after {limit:g} s')
         finally:
             child.kill()
             child.wait()
