@@ -6,7 +6,7 @@
 __all__ = ['AUDIT_SHARE', 'reviewed_predictions', 'Rate', 'audited', 'ModelNumbers', 'model_numbers', 'Pending', 'pending',
            'ModelReport', 'model_report', 'monitoring_row', 'monitoring']
 
-# %% ../../nbs/ops/00_reports.ipynb #fd954893
+# %% ../../nbs/ops/00_reports.ipynb #f816b739
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.schema import MONITORING, Status
-from .periods import Period, day
+from .periods import Period, parts_of
 from ..services.store import predictions, reviews
 
 # %% ../../nbs/ops/00_reports.ipynb #8c569de2
@@ -106,13 +106,13 @@ def model_numbers(
     *numbers, right, n, audit_right, audit_n = connection.execute(found).one()
     return ModelNumbers(*numbers, Rate(right, n), Rate(audit_right, audit_n))
 
-# %% ../../nbs/ops/00_reports.ipynb #556a0fd1
+# %% ../../nbs/ops/00_reports.ipynb #a10b1ac7
 @dataclass(frozen=True)
 class Pending:
     "Predictions that wait for a person."
     count: int = 0
-    oldest: datetime|None = None      # when the oldest was predicted
-    median_hours: float|None = None   # age
+    oldest_hours: float|None = None   # age
+    median_hours: float|None = None
     over_a_day: int = 0
 
 def pending(connection:Connection, now:datetime)->Pending:
@@ -124,29 +124,30 @@ def pending(connection:Connection, now:datetime)->Pending:
         waiting.with_only_columns(func.count(), func.min(at), func.sum(old))).one()
     if not n: return Pending()
     middle = waiting.order_by(at).offset((n - 1) // 2).limit(2 - n % 2)
-    ages = [(now - moment).total_seconds() / 3600 for moment in connection.scalars(middle)]
-    return Pending(n, oldest, sum(ages) / len(ages), over)
+    def age(moment:datetime)->float: return (now - moment).total_seconds() / 3600
+    ages = [age(moment) for moment in connection.scalars(middle)]
+    return Pending(n, age(oldest), sum(ages) / len(ages), over)
 
-# %% ../../nbs/ops/00_reports.ipynb #9ba7be10
+# %% ../../nbs/ops/00_reports.ipynb #b1f18631
 @dataclass(frozen=True)
 class ModelReport:
     "`/stats` and `/report`."
     period: Period
     numbers: ModelNumbers
     before: ModelNumbers   # of `period.previous`
-    days: pd.DataFrame     # by local day: the fields of `ModelNumbers`
+    parts: pd.DataFrame    # by local day, or by hour of a day: the fields of `ModelNumbers`
     pending: Pending
 
 _plain = [field.name for field in fields(ModelNumbers)]
 
 def model_report(connection:Connection, period:Period, now:datetime)->ModelReport:
-    "What the model did in a period, day by day, and before."
-    def of(stretch:Period)->ModelNumbers:
-        return model_numbers(connection, stretch.start, min(stretch.end, period.end))
-    daily = {one: of(day(one, period.zone)) for one in period.days}
-    table = pd.DataFrame([{name: getattr(n, name) for name in _plain} for n in daily.values()],
-                         index=pd.Index(daily, name='day'), columns=_plain)
-    return ModelReport(period, of(period), of(period.previous), table, pending(connection, now))
+    "What the model did in a period, part by part, and before."
+    parts = {part: model_numbers(connection, *limits) for part, limits in parts_of(period).items()}
+    table = pd.DataFrame([{name: getattr(n, name) for name in _plain} for n in parts.values()],
+                         index=list(parts), columns=_plain)
+    numbers, before = (model_numbers(connection, one.start, one.end)
+                       for one in (period, period.previous))
+    return ModelReport(period, numbers, before, table, pending(connection, now))
 
 # %% ../../nbs/ops/00_reports.ipynb #26a404f3
 def _percent(rate:float|None)->float|str: return '' if rate is None else round(100 * rate, 2)

@@ -112,17 +112,18 @@ def numbers_of(table:pd.DataFrame)->TicketNumbers:
     sums = (int(table[name].sum()) for name in ('answered', 'solved', 'oncek'))
     return TicketNumbers(len(table), *sums, sla_of(table))
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #5a28bd7f
-_keys = {'day': lambda table: table['at'].dt.tz_localize(None).dt.floor('D'), 'hour': lambda table: table['at'].dt.hour,
-         'weekday': lambda table: table['at'].dt.day_of_week}
+# %% ../../nbs/ops/13_ticket_report.ipynb #76c30d12
+_keys = {'day': lambda at: at.dt.tz_localize(None).dt.floor('D'), 'hour': lambda at: at.dt.hour,
+         'weekday': lambda at: at.dt.day_of_week}
 
 def sla_by(
     table:pd.DataFrame, # from `tickets_of`
     by:str,             # day, hour, weekday (Monday is 0), app, solver, group or symptom
 )->pd.DataFrame:        # index `by`; tickets, answered, ok, compliance, mean, median, p90
     "The same numbers for each part; compliance and minutes of a part without answers are NaN."
-    key = _keys[by](table) if by in _keys else table[by]
-    parts = table.assign(answered=table.answered & table.minutes.notna()).groupby(key.rename(by), observed=True)
+    key = _keys[by](table['at']) if by in _keys else table[by]
+    measured = table.assign(answered=table.answered & table.minutes.notna())
+    parts = measured.groupby(key.rename(by), observed=True)
     minutes = parts.minutes
     found = pd.DataFrame({
         'tickets': parts.size(), 'answered': parts.answered.sum(), 'ok': parts.ok.sum(),

@@ -60,7 +60,7 @@ def word_counts(connection:Connection, period:Period, app:str='')->tuple[Counter
         select(tickets.c.tech_text).where(*mine, _part(connection, mine))).all()
     return Counter(word for text in texts for word in words(text)), len(texts)
 
-# %% ../../nbs/ops/13_trends.ipynb #6f7f4d09
+# %% ../../nbs/ops/13_trends.ipynb #362f3a53
 def moved_terms(
     now:tuple[Counter,int],    # from `word_counts`
     before:tuple[Counter,int],
@@ -75,7 +75,8 @@ def moved_terms(
     p = (x + y) / (n + m)
     z = (x / n - y / m) / np.sqrt(np.maximum(p * (1 - p), 1e-9) * (1 / n + 1 / m))
     ratio = (x + .5) / n * m / (y + .5)
-    kind = np.where((z > 3.5) & (ratio > times), 'new', np.where((z < -3.5) & (ratio < 1 / times), 'gone', ''))
+    came, went = (z > 3.5) & (ratio > times), (z < -3.5) & (ratio < 1 / times)
+    kind = np.where(came, 'new', np.where(went, 'gone', ''))
     table = pd.DataFrame({'kind': kind, 'now': 1000 * x / n, 'before': 1000 * y / m, 'z': abs(z)},
                          index=pd.Index(terms, name='term'))
     sure = table[table.kind != ''].sort_values('z', ascending=False, kind='stable')
