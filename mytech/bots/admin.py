@@ -102,7 +102,7 @@ def corrected(form:str, text:str, apps:dict[str,str])->str|None:
     except WrongArgument: return None
     return better
 
-# %% ../../nbs/bots/05_admin.ipynb #fffec0f8
+# %% ../../nbs/bots/05_admin.ipynb #59ba2b50
 Button = tuple # label, verb, arguments
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Page:
     text: str                                  # Telegram's HTML; no tag runs over a line's end
     buttons: tuple[tuple[Button, ...], ...]=() # rows
     photo: Callable[[], bytes]|None=None       # a PNG or JPEG
+    file: tuple[str, Callable[[], bytes]]|None=None # its name and content
 
 def row(*buttons:Button|None)->tuple[Button, ...]:
     "A row of those buttons that there are."
@@ -239,11 +240,11 @@ def note(
         'at': ask.now, 'user_id': ask.user_id, 'user_name': ask.user_name, 'action': action,
         'target': str(target), 'before': before, 'after': after})
 
-# %% ../../nbs/bots/05_admin.ipynb #86a45395
+# %% ../../nbs/bots/05_admin.ipynb #9e7b6613
 @dataclass(frozen=True)
 class Command:
     "Something that can be typed after a slash."
-    run: Callable[[Ask, dict], None]
+    run: Callable[[Ask, dict], None] # may raise `WrongArgument` before it does anything
     form: str = ''
     example: str = ''   # arguments that are right
 
@@ -281,16 +282,15 @@ def objection(ask:Ask, late:timedelta=timedelta(minutes=10))->str:
     if wrong_place(ask): return 'private_please'
     return 'too_late' if ask.now - ask.message.at > late else ''
 
-# %% ../../nbs/bots/05_admin.ipynb #893c21c1
+# %% ../../nbs/bots/05_admin.ipynb #0c098532
 def on_command(book:Book, ask:Ask, text:str)->None:
     "A command as it was typed."
     name, _, rest = text[1:].partition(' ')
     command, apps = book.commands.get(name), ask.settings.app_codes
     if command is None: return show(ask, 'unknown', name)
-    try: given = read_arguments(command.form, rest, apps)
+    try: command.run(ask, read_arguments(command.form, rest, apps))
     except WrongArgument as error: return show(ask, 'wrong', name, error, rest[:60])
     note(ask, 'command', f'/{name} {rest}'.strip()[:200])
-    command.run(ask, given)
 
 def on_press(book:Book, ask:Ask, data:str)->None:
     "A press on a button."

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 'page_of', 'photo_of', 'edit_page', 'send_page',
-           'deliver_page', 'told', 'send_any', 'batch_opener', 'speak', 'administer']
+           'deliver_page', 'told', 'send_slow', 'send_any', 'batch_opener', 'speak', 'administer']
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #aa6d1adb
+# %% ../../nbs/bots/10_admin_bot.ipynb #890c8fbd
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from telegram import BotCommand, BotCommandScopeAllPrivateChats, InputMediaPhoto
 from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from . import admin_model, admin_review, admin_training
+from . import admin_model, admin_reports, admin_review, admin_training
 from .admin import (Book, Command, Look, Office, Page, keyboard, opens, take, turned,
                                unknown, view_say, wrong)
 from .admin_training import Train, train_and_tell
@@ -29,16 +29,17 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #2b9ee7c8
-_parts = (admin_review, admin_model, admin_training)
+# %% ../../nbs/bots/10_admin_bot.ipynb #673b6d80
+_parts = (admin_reports, admin_review, admin_model, admin_training)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
     lines = [f"/{name}\n    {look.say(f'menu_{name}')}" for name in MENU]
     return Page('\n'.join([look.say('help_head'), '', *lines]))
 
-MENU = ('pendingreview', 'modelstatus', 'retrain', 'retrainstatus', 'reloadmodel', 'mlflowstatus',
-        'mlflowpromote', 'helpml') # in the order of use
+MENU = ('stats', 'pendingreview', 'report', 'tiketreport', 'trendbulan', 'trendmingguan',
+        'modelstatus', 'retrain', 'retrainstatus', 'reloadmodel', 'updatestats', 'helpml',
+        'mlflowstatus', 'mlflowpromote') # in the order of use
 
 def make_book()->Book:
     "Everything that the bot can do."
@@ -83,7 +84,7 @@ def photo_of(page:Page)->bytes|None:
     try: return page.photo()
     except Exception as error: log.warning('no picture: %s', error)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #7990fc59
+# %% ../../nbs/bots/10_admin_bot.ipynb #6a7242a0
 async def edit_page(bot:ExtBot, payload:dict, page:Page, photo:bytes|None, keys:dict)->None:
     "Puts a page in place of another."
     where = {'chat_id': payload['chat_id'], 'message_id': payload['edit'], **keys}
@@ -99,7 +100,11 @@ async def send_page(bot:ExtBot, payload:dict, page:Page, photo:bytes|None, keys:
     reply = ReplyParameters(to, allow_sending_without_reply=True) if to else None
     where = {'chat_id': payload['chat_id'], 'message_thread_id': payload['thread_id'],
              'reply_parameters': reply, 'parse_mode': 'HTML', **keys}
-    if photo: await bot.send_photo(photo=photo, caption=page.text, **where)
+    if page.file:
+        name, content = page.file
+        await bot.send_document(document=await asyncio.to_thread(content), filename=name,
+                                caption=page.text, **where)
+    elif photo: await bot.send_photo(photo=photo, caption=page.text, **where)
     else: await bot.send_message(text=page.text, **where)
 
 # %% ../../nbs/bots/10_admin_bot.ipynb #1af52a25
@@ -112,7 +117,7 @@ async def deliver_page(office:Office, bot:ExtBot, payload:dict)->None:
     keys = {'reply_markup': {'inline_keyboard': keyboard(page, payload['owner'])}}
     await (send_page if new else edit_page)(bot, payload, page, photo, keys)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #ee8b21ad
+# %% ../../nbs/bots/10_admin_bot.ipynb #aad56bdf
 @contextmanager
 def told()->Iterator[None]:
     "Telegram's errors as what the outbox understands: `SendLater` or `Refused`."
@@ -124,6 +129,15 @@ def told()->Iterator[None]:
         seconds = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
         raise SendLater(str(error), seconds) from error
     except TelegramError as error: raise SendLater(str(error)) from error
+
+async def send_slow(office:Office, bot:ExtBot, payload:dict)->None:
+    "A page that takes seconds: a word at once, which it then replaces."
+    with told():
+        if not payload['edit']:
+            sent = await bot.send_message(payload['chat_id'], office.say('one_moment'),
+                                          message_thread_id=payload['thread_id'])
+            payload = payload | {'edit': sent.message_id}
+        await deliver_page(office, bot, payload)
 
 async def send_any(office:Office, bot:ExtBot, payload:dict)->None:
     "Sends a page, ends a press, or sends a plain text that another part has written."
@@ -152,12 +166,12 @@ async def speak(office:Office, bot_id:int, kind:str, send:Callable, wake:asyncio
         try: await asyncio.wait_for(wake.wait(), 1)
         except TimeoutError: pass
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #bb695724
+# %% ../../nbs/bots/10_admin_bot.ipynb #96e6f2a0
 async def administer(office:Office, bot:InboxBot, train:Train, pulse:Pulse)->None:
     "Everything that the admin bot does, until cancelled."
     arrived, loop, batches = asyncio.Event(), asyncio.get_running_loop(), batch_opener(office)
     page = partial(send_any, office, bot)
-    senders = {'telegram': page, 'press': page, 'slow': page,
+    senders = {'telegram': page, 'press': page, 'slow': partial(send_slow, office, bot),
                'retrain': partial(train_and_tell, office, bot, train)}
     wakes = {kind: asyncio.Event() for kind in senders}
 

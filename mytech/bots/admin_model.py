@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'moment', 'version_of', 'figure', 'figures', 'in_words', 'check_line', 'gate_table',
-           'retrain_row', 'thresholds', 'view_status', 'view_versions', 'view_version', 'view_confirm',
+           'retrain_row', 'policy_line', 'view_status', 'view_versions', 'view_version', 'view_confirm',
            'figures_of_current', 'on_promote', 'note_learned', 'view_promoted', 'on_kept', 'following', 'view_mlflow',
            'view_follow', 'on_mlflow', 'on_mlflow_promote']
 
-# %% ../../nbs/bots/08_admin_model.ipynb #0dc54410
+# %% ../../nbs/bots/08_admin_model.ipynb #b3c580d4
 import asyncio
 import re
 from datetime import datetime
@@ -17,10 +17,11 @@ from sqlalchemy import func, select
 
 from .admin import (Ask, Button, Command, Look, Office, Page, Toast, note, opens, row,
                                show)
-from ..core.config import Settings
+from ..core.schema import Status
 from ..core.texts import catalogue, day
 from ..ops.runs import runs
 from ..services.mlflow_follower import Following, aliases, status
+from ..services.predictor import policy_in_force
 from ..services.registry import (ModelVersion, RegistryError, current, moves, promote,
                                       versions)
 from ..services.store import reviews
@@ -76,16 +77,17 @@ def gate_table(look:Look, verdict:dict|None)->str:
     checks = sorted(verdict['checks'], key=lambda check: check['passed'])
     return '\n'.join(check_line(look, check) for check in checks)
 
-# %% ../../nbs/bots/08_admin_model.ipynb #99ef520e
+# %% ../../nbs/bots/08_admin_model.ipynb #f493529d
 def retrain_row(look:Look)->tuple[Button, ...]:
     "A button that begins a training."
     return row((look.say('button_retrain'), 'train'))
 
-def thresholds(settings:Settings, look:Look)->str:
-    "The policy in force."
-    lowest = settings.ml_threshold_auto
-    return look.say('policy', name=settings.ml_policy,
-                    lowest='–' if lowest is None else look.number(lowest, 2))
+def policy_line(look:Look)->str:
+    "The policy in force, with the confidence from which on a label is automatic."
+    served, name = look.office.live.current(), look.settings.ml_policy
+    if served is None: return ''
+    steps = dict(policy_in_force(look.settings, served[1]).steps)
+    return look.say('policy', name=name, lowest=look.number(steps[Status.AUTO], 2))
 
 def view_status(look:Look)->Page:
     "The model in charge."
@@ -97,7 +99,7 @@ def view_status(look:Look)->Page:
     head = look.say('model_head', number=str(pointed), since=since)
     with_problem = look.office.live.problem or not served
     problem = look.say('model_problem', why=look.office.live.problem or '–') if with_problem else ''
-    parts = [head, version and figures(look, version), thresholds(look.settings, look), problem,
+    parts = [head, version and figures(look, version), policy_line(look), problem,
              look.say('new_reviews', n=count_new(look.connection))]
     return Page('\n\n'.join(filter(None, parts)),
                 (row((look.say('button_versions'), '+versions'), *retrain_row(look)),))
