@@ -47,7 +47,7 @@ def save_shadows(connection:Connection, version:str, made:list[dict])->None:
     connection.execute(shadows.delete().where(shadows.c.version == version, same))
     insert_new(connection, shadows, [{**row, 'version': version} for row in made])
 
-# %% ../../nbs/services/05_shadow.ipynb #af5399eb
+# %% ../../nbs/services/05_shadow.ipynb #024b52e0
 def ask(
     store:Store,
     version:str,    # 'v4'
@@ -60,7 +60,7 @@ def ask(
     if not rows: return 0
     said = model.predict_many([row.tech_text for row in rows], [row.solving for row in rows])
     made = [{'ticket_id': row.id, 'label': one.label, 'confidence': one.confidence,
-             'predicted_at': row.predicted_at} for row, one in zip(rows, said)]
+             'predicted_at': row.predicted_at} for row, one in zip(rows, said, strict=True)]
     with store.write() as connection: save_shadows(connection, version, made)
     return len(made)
 
