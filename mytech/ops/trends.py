@@ -20,12 +20,15 @@ from .periods import Period
 from .ticket_report import SYMPTOM, asked_in
 from ..services.store import predictions, tickets
 
-# %% ../../nbs/ops/13_trends.ipynb #c26db8ea
+# %% ../../nbs/ops/13_trends.ipynb #52e730f3
+def _logged(period:Period, app:str)->list[ColumnElement]:
+    return [*asked_in(period, app), tickets.c.response_at.is_not(None)]
+
 def symptom_counts(connection:Connection, period:Period, app:str='')->pd.Series:
     "Tickets of each symptom; those that have none yet under the empty name."
-    found = select(SYMPTOM, func.count()).select_from(
+    found = select(SYMPTOM.label('symptom'), func.count()).group_by('symptom').select_from(
         tickets.outerjoin(predictions, predictions.c.ticket_id == tickets.c.id))
-    rows = connection.execute(found.where(*asked_in(period, app)).group_by(SYMPTOM)).all()
+    rows = connection.execute(found.where(*_logged(period, app))).all()
     return pd.Series({label: n for label, n in rows}, dtype=int)
 
 def changes(
@@ -39,7 +42,7 @@ def changes(
     return table.assign(change=moved / table.before.where(table.before > 0),
                         notable=z.abs() > 3).sort_values('now', ascending=False, kind='stable')
 
-# %% ../../nbs/ops/13_trends.ipynb #79367fd7
+# %% ../../nbs/ops/13_trends.ipynb #0ab9e561
 SAMPLE = 20_000
 
 def _part(connection:Connection, mine:list[ColumnElement])->ColumnElement:
@@ -55,7 +58,7 @@ def words(text:str)->set[str]:
 
 def word_counts(connection:Connection, period:Period, app:str='')->tuple[Counter, int]:
     "In how many tickets each word occurs, and how many tickets were read."
-    mine = asked_in(period, app)
+    mine = _logged(period, app)
     texts = connection.scalars(
         select(tickets.c.tech_text).where(*mine, _part(connection, mine))).all()
     return Counter(word for text in texts for word in words(text)), len(texts)
