@@ -8,7 +8,7 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'follow_registry', 'challenge', 'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer',
            'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #eda7efc2
+# %% ../nbs/97_wiring.ipynb #3b3916d6
 import asyncio
 import logging
 import signal
@@ -28,8 +28,6 @@ from telegram.error import InvalidToken, TelegramError
 
 from .api.prediction import create_api
 from .api.security import read_keys
-from .bots.admin import Office
-from .bots.admin_bot import administer, register
 from .bots.collector import Desk, finish, take
 from .bots.demo import load_cast
 from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
@@ -37,8 +35,6 @@ from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
 from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
-from .ops.progress import Step
-from .ops.retrain import Retrained
 from .sandbox.web import SandboxServer, create_app
 from .services.archive import keep_copy, take_copy
 from .services.mlflow_follower import stamp, status
@@ -225,8 +221,8 @@ async def collect(house:House, ready:Callable[[str], None])->None:
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
 
-# %% ../nbs/97_wiring.ipynb #efbd824f
-def train_held(house:House, mode:str, tell:Callable[[Step], None])->Retrained:
+# %% ../nbs/97_wiring.ipynb #a928f36e
+def train_held(house:House, mode:str, tell:Callable[..., None]): # -> Retrained
     "Trains on what is confirmed; `force` promotes, else a person decides. Raises `RetrainError`."
     from mytech.bootstrap import note_learned, snapshot, train
     with house.store.read() as connection: data = snapshot(connection, house.settings.artifacts)
@@ -236,6 +232,8 @@ def train_held(house:House, mode:str, tell:Callable[[Step], None])->Retrained:
 
 async def manage(house:House, ready:Callable[[str], None])->None:
     "The admin bot, until cancelled."
+    from mytech.bots.admin import Office
+    from mytech.bots.admin_bot import administer, register
     s = house.settings
     token = s.telegram_bot_token_reporting.get_secret_value()
     bot = connect_bot(token, s.telegram_api_base)
