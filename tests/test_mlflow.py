@@ -15,19 +15,24 @@ from types import SimpleNamespace
 
 import httpx
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from ml_data import tickets
 from support import MYTECH, environment, free_port, until
+from typer.testing import CliRunner
 
+from mytech import wiring
+from mytech.app import app
 from mytech.core.config import Settings, SettingsError, load_settings
 from mytech.doctor import check_mlflow
 from mytech.ml.classifier import SymptomClassifier
+from mytech.ops import runs
+from mytech.ops.gate import Answers, HeldOut, save_held_out
 from mytech.services import mlflow_follower, registry
 from mytech.services.mlflow_follower import (aliases, bring_in_step, compare, create_database, destination, keep_in_step,
                                              promote_version, stamp, status)
-from mytech.wiring import follow_registry
 
 RUN = {'status': 'done', 'notebook': '03_training.ipynb', 'started': '2026-11-20T02:00:00.000+00:00',
        'ended': '2026-11-20T02:01:00.000+00:00', 'parameters': {'seed': 42}, 'revision': 'a1b2c3',
@@ -84,11 +89,36 @@ def shown(client, model='mytech-symptoms'):
             for alias, number in client.get_registered_model(model).aliases.items()}
 
 
-def test_a_server_that_was_away_is_caught_up_and_follows(tmp_path, caplog, capfd):
+def at_once(notebook, folder):
+    "In place of a kernel: a model that is right."
+    (folder/'model').mkdir()
+    (folder/'model'/'word.txt').write_text('real')
+    (folder/'metrics.json').write_text(json.dumps(METRICS | {'current': None, 'tuning': None}))
+    labels = ('Login', 'OTP')
+    save_held_out(folder/'held_out.npz', HeldOut(np.array(labels * 100), labels, Answers(labels, np.eye(2)[[0, 1] * 100])))
+    return subprocess.Popen(['true'], stdin=subprocess.PIPE)
+
+
+@pytest.fixture
+def retrain(tmp_path, monkeypatch):
+    "`mytech retrain` in this process, with the settings given."
+    def call(**settings):
+        for name, value in environment(tmp_path, **settings).items(): monkeypatch.setenv(name, value)
+        return CliRunner().invoke(app, ['retrain', '--master-data', str(tmp_path/'more.csv'), '--json'])
+    (tmp_path/'more.csv').write_text('text,solving,label\nlupa otp,direset,OTP\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, '_start', at_once)
+    monkeypatch.setattr(wiring, 'set_up_logging', lambda debug: None)
+    return call
+
+
+def test_a_server_that_was_away_is_caught_up_and_follows(tmp_path, retrain, caplog, capfd):
     artifacts, models, port = tmp_path/'artifacts', tmp_path/'artifacts/models', free_port()
     uri = f'http://budi:s3cret@127.0.0.1:{port}'
     here = house(artifacts, uri)
-    retrained(artifacts, 'first')
+    said = retrain(MLFLOW_TRACKING_URI=uri)
+    assert said.exit_code == 0 and json.loads(said.stdout)['promoted'], said.output
+    assert f'caught up later: http://127.0.0.1:{port} does not answer' in caplog.text
     done = subprocess.run([MYTECH, 'models', 'promote', '1'], cwd=tmp_path, capture_output=True, text=True,
                           env=environment(tmp_path, MLFLOW_TRACKING_URI=uri))
     assert (done.returncode, done.stdout) == (0, 'v1 is current now\n')
@@ -105,30 +135,31 @@ def test_a_server_that_was_away_is_caught_up_and_follows(tmp_path, caplog, capfd
         assert [(f.state, 'is 2 versions behind' in f.detail) for f in check_mlflow(here)] == [('look', True)]
         keep_in_step(here)
         assert shown(client) == {'champion': 'v1'}
-        check_the_runs(client)
-    said = done.stdout + done.stderr + caplog.text + ''.join(capfd.readouterr()) + (tmp_path/'log').read_text()
+        check_the_runs(client, json.loads(said.stdout)['run'])
+    said = said.output + done.stdout + done.stderr + caplog.text + ''.join(capfd.readouterr()) + (tmp_path/'log').read_text()
     assert 's3cret' not in said and 'budi' not in said
 
 
 async def caught_up(here, client):
     "The running system, until the server shows a champion."
-    following = asyncio.create_task(follow_registry(SimpleNamespace(settings=here)))
+    following = asyncio.create_task(wiring.follow_registry(SimpleNamespace(settings=here)))
     while not client.search_registered_models() or not shown(client): await asyncio.sleep(0.2)
     following.cancel()
 
 
-def check_the_runs(client):
+def check_the_runs(client, real):
     experiment = client.get_experiment_by_name('mytech').experiment_id
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
-    assert sorted(runs) == ['first', 'second']
-    run = runs['first']
+    assert sorted(runs) == [real, 'second']
+    assert len(runs[real].data.tags['data_sha256']) == 64
+    run = runs['second']
     assert (run.data.params['seed'], run.data.tags['lightgbm'], run.info.status) == ('42', '4.7.0', 'FINISHED')
     assert run.data.metrics == {'accuracy': 0.91, 'current.version': 1.0, 'current.macro_f1': 0.8}
     assert run.info.end_time - run.info.start_time == 60_000
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert files == {'training.ipynb', 'metrics.json', 'v1'}
-    folder = client.download_artifacts(run.info.run_id, 'v1')
-    assert Path(folder, 'data/v1/word.txt').read_text() == 'first'
+    assert files == {'training.ipynb', 'metrics.json', 'v2'}
+    folder = client.download_artifacts(run.info.run_id, 'v2')
+    assert Path(folder, 'data/v2/word.txt').read_text() == 'second'
 
 
 @pytest.fixture(scope='module')
@@ -291,8 +322,9 @@ def test_a_wrong_address_is_refused_without_repeating_it(uri, monkeypatch):
 
 def test_a_server_that_hangs_is_left_after_the_time_given(artifacts):
     with socket.create_server(('127.0.0.1', 0)) as silent:
-        here = house(artifacts, f'http://127.0.0.1:{silent.getsockname()[1]}')
-        assert 'timed out' in asyncio.run(status(here)).problem
+        here = house(artifacts, f'http://budi:s3cret@127.0.0.1:{silent.getsockname()[1]}')
+        problem = asyncio.run(status(here)).problem
+        assert 'timed out' in problem and 'budi' not in problem and 's3cret' not in problem
         assert asyncio.run(status(here, limit=0.1)).problem == 'no end after 0.1 s'
 
 
