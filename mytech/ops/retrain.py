@@ -35,7 +35,7 @@ def _record(folder:Path, verdict:Verdict, force:bool)->dict:
     write_atomically(folder/'verdict.json', json.dumps(record, indent=1) + '\n')
     return record
 
-# %% ../../nbs/ops/02_retrain.ipynb #e901dbda
+# %% ../../nbs/ops/02_retrain.ipynb #ac269a8f
 @dataclass(frozen=True)
 class Retrained:
     "What a retrain came to."
@@ -47,10 +47,10 @@ class Retrained:
 def _settle(artifacts:Path, folder:Path, bounds:Bounds, force:bool, hold:bool, say:Callable)->tuple:
     "Judge a run's candidate, register it, promote it if it may: version, verdict, promoted."
     models, metrics = artifacts/'models', json.loads((folder/'metrics.json').read_text('utf-8'))
-    say('gate', 96)
+    say('gate', 98)
     verdict = _judge(folder, models, metrics, bounds)
     record = _record(folder, verdict, force)
-    say('register', 97)
+    say('register', 99)
     new = register(models, folder/'model', metrics=metrics, run_id=folder.name, verdict=record)
     if promoted := (verdict.passed or force) and not hold:
         say('promote', 99)

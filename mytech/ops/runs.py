@@ -128,7 +128,7 @@ def _begin(artifacts:Path, notebook:Path, data_csv:Path|None, parameters:dict)->
     return _save(artifacts, Run(id, passed, notebook.name, digest, _revision(), versions, _now(),
                                 data_bytes=size))
 
-# %% ../../nbs/ops/01_runs.ipynb #e51b7c67
+# %% ../../nbs/ops/01_runs.ipynb #aa7900d5
 def _asked(run:Run)->tuple:
     "What makes runs take equally long, but for the size of the data."
     chosen = {name: value for name, value in run.parameters.items() if name not in _OURS}
@@ -137,9 +137,10 @@ def _asked(run:Run)->tuple:
 def _expected(artifacts:Path, run:Run)->float|None:
     "Seconds that this run should take; None without an earlier one like it."
     for old in reversed(runs(artifacts)):
-        if old.status == 'done' and _asked(old) == _asked(run):
+        ratio = (run.data_bytes or 1) / (old.data_bytes or 1)
+        if old.status == 'done' and _asked(old) == _asked(run) and 0.5 < ratio < 2:
             took = datetime.fromisoformat(old.ended) - datetime.fromisoformat(old.started)
-            return took.total_seconds() * (run.data_bytes or 1) / (old.data_bytes or 1)
+            return took.total_seconds() * ratio
 
 # %% ../../nbs/ops/01_runs.ipynb #7affa541
 def _end_with_parent()->None:
