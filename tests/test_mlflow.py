@@ -127,7 +127,7 @@ def test_a_server_that_was_away_is_caught_up_and_follows(tmp_path, retrain, capl
         asyncio.run(asyncio.wait_for(caught_up(here, client), 60))
         assert shown(client) == {'champion': 'v1'}
         assert retrained(artifacts, 'second') == 2
-        keep_in_step(here)
+        bring_in_step(client, artifacts, 'mytech', 'mytech-symptoms')
         assert shown(client) == {'champion': 'v1', 'challenger': 'v2'}
         assert asyncio.run(promote_version(here)).behind == 0
         assert shown(client) == {'champion': 'v2'}
@@ -300,11 +300,12 @@ class Refusing(BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 
 
-def test_credentials_reach_the_server_and_no_message(artifacts):
+@pytest.mark.parametrize(('who', 'own'), [('budi:s%40cret@', ('ayu', 'pw')), ('', ('budi', 's@cret'))])
+def test_credentials_reach_the_server_and_no_message(artifacts, monkeypatch, who, own):
+    for name, value in zip(('USERNAME', 'PASSWORD'), own): monkeypatch.setenv(f'MLFLOW_TRACKING_{name}', value)
     server = HTTPServer(('127.0.0.1', 0), Refusing)
     Thread(target=server.serve_forever, daemon=True).start()
-    uri = f'http://budi:s%40cret@127.0.0.1:{server.server_port}'
-    found = asyncio.run(status(house(artifacts, uri)))
+    found = asyncio.run(status(house(artifacts, f'http://{who}127.0.0.1:{server.server_port}')))
     server.shutdown()
     server.server_close()
     assert (found.server, found.behind) == (f'http://127.0.0.1:{server.server_port}', None)
@@ -326,6 +327,11 @@ def test_a_server_that_hangs_is_left_after_the_time_given(artifacts):
         problem = asyncio.run(status(here)).problem
         assert 'timed out' in problem and 'budi' not in problem and 's3cret' not in problem
         assert asyncio.run(status(here, limit=0.1)).problem == 'no end after 0.1 s'
+
+
+def test_a_process_that_cannot_start_is_told_and_not_raised(tmp_path):
+    found = asyncio.run(status(house(tmp_path/'nowhere', 'http://127.0.0.1:9')))
+    assert 'No such file' in found.problem
 
 
 def test_without_the_extra_nothing_is_done_and_an_address_is_no_reason_to_fail(artifacts, monkeypatch, caplog):

@@ -7,20 +7,20 @@ __all__ = ['ALIASES', 'destination', 'parted', 'private', 'aliases', 'Following'
            'log_runs', 'Loaded', 'register_version', 'bring_in_step', 'set_aliases', 'hindrance', 'create_database',
            'follow', 'status', 'promote_version', 'stamp', 'keep_in_step']
 
-# %% ../../nbs/services/05_mlflow.ipynb #948e01d2
+# %% ../../nbs/services/05_mlflow.ipynb #93bf3174
 import asyncio
 import json
 import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -55,7 +55,7 @@ def private(text:str, uri:str)->str:
         text = text.replace(secret, '[credentials]')
     return mask(text)
 
-# %% ../../nbs/services/05_mlflow.ipynb #bc7e3cd8
+# %% ../../nbs/services/05_mlflow.ipynb #c99054ab
 ALIASES = 'champion', 'challenger'
 _log = logging.getLogger(__name__)
 
@@ -64,8 +64,7 @@ def aliases(models:Path)->dict[str,int]:
     champion, was_current = current(models), {move.to for move in moves(models)}
     found = [v.number for v in versions(models)]
     waiting = [n for n in found if n > (champion or 0) and n not in was_current]
-    wanted = {'champion': champion,
-              'challenger': shadow(models) or max(waiting, default=None)}
+    wanted = {'champion': champion, 'challenger': shadow(models) or max(waiting, default=None)}
     return {alias: number for alias, number in wanted.items() if number in found}
 
 # %% ../../nbs/services/05_mlflow.ipynb #38f076ef
@@ -141,8 +140,8 @@ def log_run(client, experiment:str, folder:Path)->str: # id of the run in MLflow
     client.set_terminated(id, 'FAILED' if run.get('status') == 'failed' else 'FINISHED', ended)
     return id
 
-# %% ../../nbs/services/05_mlflow.ipynb #3073b79f
-def log_runs(client, experiment:str, artifacts:Path)->dict[str,Any]: # our id -> MLflow's run
+# %% ../../nbs/services/05_mlflow.ipynb #85e0a685
+def log_runs(client, experiment:str, artifacts:Path)->dict[str,str]: # our id -> MLflow's
     "Write the runs that are missing; all that ended."
     known = {}
     for run in client.search_runs([experiment], max_results=10_000):
@@ -214,7 +213,7 @@ def set_aliases(client, models:Path, model:str)->None:
             client.set_registered_model_alias(model, alias, found['number'])
         if not found and alias in set_now: client.delete_registered_model_alias(model, alias)
 
-# %% ../../nbs/services/05_mlflow.ipynb #14ce122e
+# %% ../../nbs/services/05_mlflow.ipynb #5dbcc4b5
 def hindrance(uri:str, mend:bool)->str:
     "Why MLflow cannot be asked now; '' when it can."
     address = parted(uri)[0]
@@ -222,9 +221,10 @@ def hindrance(uri:str, mend:bool)->str:
     if uri.startswith('sqlite:///') and not (mend or Path(uri[10:]).exists()):
         return 'nothing was written yet'
     if not uri.startswith('http'): return ''
-    try: status = httpx.get(f'{address}/health', timeout=2).status_code
+    # No secret is sent, and the certificate is MLflow's to judge: it has settings for that.
+    try: answer = httpx.get(f'{address}/health', timeout=2, verify=False)
     except httpx.HTTPError as error: return f'{address} does not answer ({error})'
-    return f'{address} answers {status}' if status >= 500 else ''
+    return f'{address} answers {answer.status_code}' if answer.is_server_error else ''
 
 # %% ../../nbs/services/05_mlflow.ipynb #b8f180f1
 def create_database(file:Path)->None:
@@ -258,14 +258,14 @@ def _answer()->None:
     try: print(json.dumps(asdict(follow(**json.load(sys.stdin)))))
     except Exception as error: sys.exit(str(error).partition('\n')[0] or repr(error))
 
-# %% ../../nbs/services/05_mlflow.ipynb #ac05b416
+# %% ../../nbs/services/05_mlflow.ipynb #97323f6f
 def _environment(uri:str)->dict[str,str]:
-    "For the child: short waits, no telemetry, credentials."
+    "For the child: short waits and no telemetry, unless MLflow's variables say so; credentials."
     _, user, password = parted(uri)
-    return os.environ | {
-        'MLFLOW_HTTP_REQUEST_MAX_RETRIES': '0', 'MLFLOW_HTTP_REQUEST_TIMEOUT': '10',
-        'MLFLOW_DISABLE_TELEMETRY': 'true', 'MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR': 'false',
-        'MLFLOW_TRACKING_USERNAME': user, 'MLFLOW_TRACKING_PASSWORD': password}
+    who = {'MLFLOW_TRACKING_USERNAME': user, 'MLFLOW_TRACKING_PASSWORD': password} if user else {}
+    return {'MLFLOW_HTTP_REQUEST_MAX_RETRIES': '0', 'MLFLOW_HTTP_REQUEST_TIMEOUT': '10',
+            'MLFLOW_DISABLE_TELEMETRY': 'true', 'MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR': 'false',
+            **os.environ, **who}
 
 async def _asked(settings:Settings, question:dict, limit:float)->tuple[str,str]:
     "What the child says, and what it complains of. It does not outlive the call."
@@ -285,24 +285,25 @@ async def _asked(settings:Settings, question:dict, limit:float)->tuple[str,str]:
         for file in (said, wrong): file.seek(0)
         return said.read(), wrong.read() or f'the process ended with {child.returncode}'
 
-# %% ../../nbs/services/05_mlflow.ipynb #c8a336d6
+# %% ../../nbs/services/05_mlflow.ipynb #f33dc27d
 async def status(
     settings:Settings,
     mend:bool=False,  # bring it in step first
-    limit:float=30.0, # seconds
+    limit:float=60.0, # seconds
 )->Following|None:    # None when nobody wants MLflow
     "How MLflow stands to the registry. A trouble is told, not raised."
     if not (uri := destination(settings)): return None
     names = settings.mlflow_experiment_name, settings.mlflow_model_name
     question = {'uri': uri, 'artifacts': str(settings.artifacts.resolve()), 'experiment': names[0],
                 'model': names[1], 'mend': mend}
-    said, complaint = await _asked(settings, question, limit)
+    try: said, complaint = await _asked(settings, question, limit)
+    except OSError as error: said, complaint = '', str(error)
     try: return Following(**json.loads(said.splitlines()[-1]))
     except (IndexError, ValueError):
         return Following(parted(uri)[0], *names,
                          problem=private(complaint.strip().splitlines()[-1], uri))
 
-# %% ../../nbs/services/05_mlflow.ipynb #9b40301a
+# %% ../../nbs/services/05_mlflow.ipynb #7036a85f
 async def promote_version(
     settings:Settings,
     number:int|None=None, # of the registry; None: the challenger
@@ -316,8 +317,10 @@ async def promote_version(
 
 def stamp(models:Path)->tuple:
     "What changes when there may be something to tell; empty while there is nothing."
-    files = [models/name for name in (LEDGER, POINTER, SHADOW)]
-    return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+    found = []
+    for name in (LEDGER, POINTER, SHADOW):
+        with suppress(OSError): found.append((models/name).stat().st_mtime_ns)
+    return tuple(found)
 
 def keep_in_step(settings:Settings)->None:
     "Bring MLflow in step; a trouble becomes a log line."
