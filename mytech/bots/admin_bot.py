@@ -66,7 +66,7 @@ async def register(bot:ExtBot, language:str)->None: # language: `BOT_LANGUAGE`
         await bot.set_my_commands(menu(code or language), language_code=code,
                                   scope=BotCommandScopeAllPrivateChats())
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #9152cbf6
+# %% ../../nbs/bots/10_admin_bot.ipynb #f4e202e7
 def page_of(office:Office, payload:dict)->Page:
     "Computes a promised view."
     verb, _, sheet = payload['view'].partition('@')
@@ -76,7 +76,7 @@ def page_of(office:Office, payload:dict)->Page:
         except Exception:
             log.exception('view %s %s', payload['view'], payload['args'])
             return Page(look.say('failed'))
-    return turned(page, verb, *payload['args'], sheet=int(sheet or 1))
+    return turned(page, verb, *payload['args'], sheet=int(sheet) if sheet.isdecimal() else 1)
 
 def photo_of(page:Page)->bytes|None:
     "The page's picture; None when there is none, or it cannot be had."

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'waiting', 'passed_over', 'upcoming', 'how_many', 'fingerprint', 'labels_of',
            'ticket_of', 'quote', 'about', 'picture_of', 'fetch_file', 'choices', 'view_card', 'view_next',
-           'view_all_done', 'ranked', 'view_labels', 'view_similar', 'standing', 'verdict', 'overtaken', 'on_label',
+           'view_all_done', 'ranked', 'view_labels', 'view_similar', 'standing', 'state', 'overtaken', 'on_label',
            'on_skip', 'on_again', 'is_own', 'on_undo', 'view_done', 'view_skipped']
 
-# %% ../../nbs/bots/07_admin_review.ipynb #dcbad66a
+# %% ../../nbs/bots/07_admin_review.ipynb #4771ef77
 import hashlib
 from datetime import datetime, timedelta
 from html import escape
@@ -23,7 +23,7 @@ from ..core.schema import ReviewStatus, Status
 from ..core.texts import day
 from ..services.predictor import reasons
 from ..services.store import actions, predictions, reviews, ticket_messages, tickets
-from ..services.tickets import joined, save_review
+from ..services.tickets import joined, review_status, save_review
 
 # %% ../../nbs/bots/07_admin_review.ipynb #68870610
 def waiting():
@@ -48,16 +48,17 @@ def how_many(connection:Connection)->int:
     "How many tickets wait for a person."
     return connection.scalar(select(func.count()).select_from(predictions).where(waiting()))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #7d831656
+# %% ../../nbs/bots/07_admin_review.ipynb #be4eb11d
 def fingerprint(label:str)->str:
     "Eight characters that stand for a label."
     return hashlib.sha256(label.encode()).hexdigest()[:8]
 
-def labels_of(look:Look)->list[str]:
-    "Every label that the model or a person has ever used."
+def labels_of(look:Look, ticket:Row)->list[str]:
+    "Every label that a person has used, that the model knows, or that was guessed for this ticket."
     served = look.office.live.current()
     used = look.connection.scalars(select(reviews.c.label).distinct())
-    return sorted({*(served[1].labels if served else ()), *used} - {''})
+    guessed = (label for label, _ in ticket.top or ())
+    return sorted({*(served[1].labels if served else ()), *used, *guessed} - {''})
 
 def ticket_of(look:Look, ticket_id:int)->Row|None:
     "A ticket, joined with its prediction and its standing review."
@@ -131,10 +132,10 @@ def view_all_done(look:Look)->Page:
     if not skipped or not how_many(look.connection): return Page(look.say('queue_empty'))
     return Page(look.say('queue_skipped', n=skipped), (row((look.say('button_skipped'), 'again')),))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #f47554cb
+# %% ../../nbs/bots/07_admin_review.ipynb #cf95eada
 def ranked(look:Look, ticket:Row)->list[str]:
     "All labels, the likeliest for this ticket first."
-    served, labels = look.office.live.current(), labels_of(look)
+    served, labels = look.office.live.current(), labels_of(look, ticket)
     if served is None: return labels
     model = served[1]
     odds = dict(zip(model.labels, model.predict_proba([ticket.tech_text], [ticket.solving])[0]))
@@ -166,16 +167,19 @@ def view_similar(look:Look, ticket_id:str)->Page:
     return Page(text, (*((button,) for button in choices(ticket)),
                        row((look.say('button_back'), 'card', ticket_id))))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #0bccb367
+# %% ../../nbs/bots/07_admin_review.ipynb #db431ce0
 def standing(ask:Ask, ticket_id:int)->Row|None:
     "The review of a ticket that counts."
     r = reviews.c
     newest = select(reviews).where(r.ticket_id == ticket_id).order_by(r.id.desc()).limit(1)
     return ask.connection.execute(newest).first()
 
-def verdict(review:Row|None)->dict|None:
-    "A review for the audit table."
-    return review and {name: getattr(review, name) for name in ('label', 'status', 'reviewer')}
+def state(ask:Ask, ticket_id:int)->dict|None:
+    "How a ticket stands, for the audit table."
+    row = ticket_of(ask, ticket_id)
+    if row is None: return None
+    return {'label': row.review_label or row.label, 'status': review_status(row),
+            'reviewer': row.reviewer}
 
 def overtaken(ask:Ask, ticket_id:int, seen:int)->Toast|None:
     "What is said when somebody was quicker."
@@ -186,17 +190,19 @@ def overtaken(ask:Ask, ticket_id:int, seen:int)->Toast|None:
 
 def on_label(ask:Ask, ticket:str, seen:str, mark:str)->Toast|None:
     "A person says what a ticket is about."
-    ticket_id = int(ticket)
+    ticket_id, before = int(ticket), state(ask, int(ticket))
+    if before is None: return Toast(ask.say('stale'), alert=True)
     if toast := overtaken(ask, ticket_id, int(seen)): return toast
-    label = next((label for label in labels_of(ask) if fingerprint(label) == mark), None)
+    known = {fingerprint(label): label for label in labels_of(ask, ticket_of(ask, ticket_id))}
+    label = known.get(mark)
     if label is None: return Toast(ask.say('stale'), alert=True)
     save_review(ask.connection, ticket_id, label, ask.user_name or str(ask.user_id), ask.now)
-    note(ask, 'review', ticket_id, None, verdict(standing(ask, ticket_id)))
+    note(ask, 'review', ticket_id, before, state(ask, ticket_id))
     show(ask, 'done', ticket_id, edit=True)
     show(ask, 'next')
     return Toast(ask.say('saved', label=label))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #4eb11cf5
+# %% ../../nbs/bots/07_admin_review.ipynb #940c0ecd
 def on_skip(ask:Ask, ticket:str, seen:str)->Toast|None:
     "Another time."
     if toast := overtaken(ask, int(ticket), int(seen)): return toast
@@ -220,12 +226,13 @@ def is_own(look:Look, ticket_id:int, reviewed_at:datetime)->bool:
 def on_undo(ask:Ask, ticket:str, review_id:str)->Toast|None:
     "Takes one's own review back, unless a model has learned from it."
     ticket_id, review = int(ticket), standing(ask, int(ticket))
+    before = state(ask, ticket_id)
     if toast := overtaken(ask, ticket_id, int(review_id)): return toast
     if not is_own(ask, ticket_id, review.reviewed_at): return Toast(ask.say('stale'), alert=True)
     if review.status == ReviewStatus.TRAINED:
         return Toast(ask.say('already_learned'), alert=True)
     ask.connection.execute(reviews.delete().where(reviews.c.id == review.id))
-    note(ask, 'undo', ticket_id, verdict(review), verdict(standing(ask, ticket_id)))
+    note(ask, 'undo', ticket_id, before, state(ask, ticket_id))
     show(ask, 'card', ticket_id, edit=True)
     return Toast(ask.say('taken_back'))
 
