@@ -7,10 +7,11 @@ __all__ = ['INK', 'SOFT', 'FAINT', 'PAPER', 'BLUE', 'ORANGE', 'GREY', 'BROWN', '
            'told', 'changed', 'against', 'Tile', 'tile', 'write', 'short', 'bar', 'draw_card', 'panel', 'png', 'weekly',
            'through', 'name_parts', 'legend', 'draw_bars']
 
-# %% ../../nbs/ops/14_card.ipynb #e9f572c3
+# %% ../../nbs/ops/14_card.ipynb #42f3c5a0
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -88,12 +90,15 @@ def tile(key:str, now:float|None, before:float|None, unit:str, language:str, goo
     color = {1: BLUE, -1: BROWN}.get(better, SOFT)
     return Tile(say(key, language), told(now, unit, language), note, color)
 
-# %% ../../nbs/ops/14_card.ipynb #64b713e5
+# %% ../../nbs/ops/14_card.ipynb #d0e1270f
+@cache
+def _signs()->frozenset[int]: return frozenset(get_font(findfont('DejaVu Sans')).get_charmap())
+
 def write(fig:Figure, x:float, y:float, text:str, size:float, color:str=INK, **more)->None:
     "Text at a place in inches from the left and from the top."
-    height = fig.get_figheight()
-    fig.text(x / WIDTH, 1 - y / height, text, size=size, color=color,
-             **{'va': 'baseline', 'parse_math': False, **more})
+    plain = ''.join(sign for sign in text if ord(sign) in _signs())
+    fig.text(x / WIDTH, 1 - y / fig.get_figheight(), plain, size=size, color=color,
+             family='DejaVu Sans', parse_math=False, **more)
 
 def short(text:str, most:int)->str: return text if len(text) <= most else text[:most - 1] + '…'
 
@@ -103,7 +108,7 @@ def bar(fig:Figure, x:float, y:float, width:float, height:float, color:str)->Non
     fig.add_artist(Rectangle((x / WIDTH, 1 - y / full), width / WIDTH, height / full, color=color,
                              lw=0))
 
-# %% ../../nbs/ops/14_card.ipynb #19bc127d
+# %% ../../nbs/ops/14_card.ipynb #866a51d7
 def draw_card(title:str, period:str, note:str, tiles:Sequence[Tile], height:float)->Figure:
     "A card with its head and its figures; the rest, from 2.1 inches on, is for panels."
     fig = Figure((WIDTH, height), dpi=DPI, facecolor=PAPER)
@@ -114,7 +119,7 @@ def draw_card(title:str, period:str, note:str, tiles:Sequence[Tile], height:floa
     for n, one in enumerate(tiles):
         x = LEFT + n * step
         write(fig, x, 1.42, one.label, 9, SOFT)
-        write(fig, x, 1.75, one.value, 16, weight='bold')
+        write(fig, x, 1.75, one.value, 15, weight='bold')
         write(fig, x, 1.99, one.note, 9, one.color)
     return fig
 

@@ -43,12 +43,12 @@ def _draw_volume(fig:Figure, top:float, report:TicketReport, language:str)->None
           language)
     name_parts(ax, list(parts.index), kind, language)
 
-# %% ../../nbs/ops/15_charts.ipynb #ca94347f
+# %% ../../nbs/ops/15_charts.ipynb #c228d239
 def _draw_minutes(fig:Figure, top:float, report:TicketReport, target:float, language:str)->None:
     "Median and 90th percentile of the response, by hour of the day."
     hours = report.by['hour']
     ax = panel(fig, top, 1.15, say('chart_by_hour', language))
-    ax.plot(hours.index, hours['median'], 'o', color=BLUE, ms=4.5,
+    ax.plot(hours.index, hours['median'], 'o', color=BLUE, ms=4.5, clip_on=False,
             label=say('chart_half', language))
     ax.vlines(hours.index, hours['median'], hours.p90, color=BLUE, lw=2.6, alpha=.45, zorder=1.5,
               label=say('chart_nine', language))
@@ -61,7 +61,7 @@ def _draw_minutes(fig:Figure, top:float, report:TicketReport, target:float, lang
     ax.set_xlim(-.7, 23.7)
     legend(ax)
 
-# %% ../../nbs/ops/15_charts.ipynb #747b55d0
+# %% ../../nbs/ops/15_charts.ipynb #a6070d23
 def _draw_solvers(fig:Figure, top:float, report:TicketReport, language:str, most:int=5)->None:
     "Who answered most, each with a bar, the share in time and the median."
     solvers = report.by['solver'].drop('', errors='ignore')[:most]
@@ -69,7 +69,7 @@ def _draw_solvers(fig:Figure, top:float, report:TicketReport, language:str, most
     longest = max(solvers.tickets, default=1)
     for n, row in enumerate(solvers.itertuples()):
         y = top + .3 + .27 * n
-        write(fig, LEFT, y, short(row.Index, 16), 9.5)
+        write(fig, LEFT, y, short(row.Index, 14), 9.5)
         write(fig, WIDTH - RIGHT, y, f"{told(row.tickets, 'n', language)} · "
                f"{told(row.compliance, 'percent', language)} · "
                f"{told(row.median, 'minutes', language)}", 9.5, SOFT, ha='right')
@@ -104,7 +104,7 @@ def _model_tiles(report:ModelReport, language:str)->list[Tile]:
     return [*(tile(key, a, b, unit, language, *good) for key, a, b, unit, *good in shown),
             Tile(say('chart_precision', language), told(rate.value, 'percent', language), sure)]
 
-# %% ../../nbs/ops/15_charts.ipynb #dbbbba48
+# %% ../../nbs/ops/15_charts.ipynb #e39f79d9
 def _draw_labels(fig:Figure, top:float, parts:pd.DataFrame, kind:str, language:str)->None:
     "Predictions through the period: automatic, and for people."
     ax = panel(fig, top, 1.25, through('chart_labels', kind, language))
@@ -122,7 +122,7 @@ def _draw_rates(fig:Figure, top:float, parts:pd.DataFrame, kind:str, language:st
                                     ('chart_confidence', BROWN, 'sure', 's--')):
         ax.plot(range(len(parts)), rates[name], style, color=color, lw=1.6, ms=3.5,
                 label=say(key, language))
-    ax.set_ylim(min(50, *rates.auto.dropna() - 5), 102)
+    ax.set_ylim(np.nanmin([55, *rates.auto, *rates.sure]) - 5, 102)
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: f'{value:.0f} %')
     name_parts(ax, list(parts.index), kind, language)

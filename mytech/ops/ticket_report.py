@@ -46,14 +46,14 @@ def group_labels(connection:Connection)->dict[int,str]:
     found = select(chats.c.id, label).outerjoin(now, now.c.id == chats.c.group_id)
     return {chat: name or str(chat) for chat, name in connection.execute(found)}
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #c8a06567
+# %% ../../nbs/ops/13_ticket_report.ipynb #a40e67e6
 def _read(connection:Connection, period:Period, app:str, names:tuple[str,...])->pd.DataFrame:
     "These columns of the tickets of a period, oldest first, as they are stored."
     tables = tickets.outerjoin(predictions, predictions.c.ticket_id == _t.id)
     found = select(*(_columns[name].label(name) for name in names)).where(*asked_in(period, app))
     joined = found.select_from(tables if 'symptom' in names else tickets)
-    rows = connection.execute(joined.order_by(_t.tech_at, _t.id)).cursor.fetchall()
-    table = pd.DataFrame(rows, columns=list(names))
+    rows = map(tuple, connection.execute(joined.order_by(_t.tech_at, _t.id)))
+    table = pd.DataFrame(list(rows), columns=list(names))
     flags = {name: table[name].astype(bool) for name in ('answered', 'solved', 'oncek')}
     minutes = table.minutes.astype(float)
     return table.assign(**flags, minutes=minutes, ok=minutes <= table.target)
