@@ -153,8 +153,9 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path):
     assert not (tmp_path / 'runs' / run.id / '.jupyter').exists()
 
 
-def test_a_kernel_that_dies_is_a_failed_run_and_names_the_section(tmp_path):
-    small = notebook(tmp_path, 'a = 1', 'import os; os.kill(os.getpid(), 9)')
+@pytest.mark.parametrize('who', ['getpid', 'getppid'])
+def test_kill_9_of_the_kernel_or_of_its_parent_is_a_failed_run_that_names_the_section(tmp_path, who):
+    small = notebook(tmp_path, 'a = 1', f'import os; os.kill(os.{who}(), 9); input()')
     with pytest.raises(TrainingFailed, match='in “Step 2”'):
         train(None, tmp_path, notebook=small)
     assert runs(tmp_path)[0].status == 'failed'
