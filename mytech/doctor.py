@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_mlflow', 'examine']
+           'check_copy', 'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #fa344736
+# %% ../nbs/96_doctor.ipynb #38d16e3f
 import asyncio
 import shutil
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from .core.config import Settings, unknown_variables
 from .core.privacy import mask
 from .ml.classifier import SymptomClassifier
+from .services.archive import lacking, open_archive
 from .services.mlflow_follower import destination, status
 from .services.outbox import backlog
 from .services.registry import checked, current
@@ -120,6 +121,15 @@ def check_followers(settings:Settings)->list[Finding]:
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
 
+# %% ../nbs/96_doctor.ipynb #37bdb460
+def check_copy(settings:Settings)->list[Finding]:
+    "How much of the registry and the runs is in the bucket, when there is one."
+    if not (archive := open_archive(settings)): return []
+    behind = len(list(lacking(archive, settings.artifacts)))
+    if not behind: return [Finding('ok', 'ARTIFACTS_URL', f'{settings.artifacts_url} has all')]
+    return [Finding('look', 'ARTIFACTS_URL', f'{settings.artifacts_url} lacks {behind} of the '
+                    'versions, runs and pointers', 'the next retrain sends them, or `mytech run`')]
+
 # %% ../nbs/96_doctor.ipynb #23ba1b8d
 def check_mlflow(settings:Settings)->list[Finding]:
     "How far MLflow has followed the registry."
@@ -132,7 +142,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #2393449b
+# %% ../nbs/96_doctor.ipynb #1aff86f9
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -140,7 +150,8 @@ def examine(
     "Every check; one that breaks is reported like any other trouble."
     checks = {'settings': partial(check_settings, env_file=env_file), 'ARTIFACTS_URL': check_disk,
               'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
-              'followers': check_followers, 'MLFLOW_TRACKING_URI': check_mlflow}
+              'followers': check_followers, 'MLFLOW_TRACKING_URI': check_mlflow,
+              'bucket': check_copy}
     found = []
     for what, check in checks.items():
         try: found += check(settings)

@@ -7,6 +7,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from mytech.core.config import load_settings
+from mytech.doctor import check_copy
 from mytech.services import archive, registry
 from mytech.services.archive import keep_copy, open_archive, take_copy
 from support import MYTECH, environment, free_port
@@ -141,5 +142,7 @@ def test_the_command_takes_and_keeps(at):
     assert at.bucket.client.get_object(Bucket=at.bucket.bucket, Key='jakarta/models/current')['Body'].read() == b'v1\n'
     done = command('here', 'models', 'promote', '2', AWS_ENDPOINT_URL=f'http://127.0.0.1:{free_port()}')
     assert (done.returncode, done.stdout) == (0, 'v2 is current now\n') and 'The copy comes later' in done.stderr
+    assert 'lacks 2 of' in command('here', 'doctor').stdout.replace('\n', ' '), 'the ledger and the pointer'
     assert keep_copy(at('here')) == ''
+    assert check_copy(at('here'))[0].detail.endswith('has all')
     assert at.bucket.client.get_object(Bucket=at.bucket.bucket, Key='jakarta/models/current')['Body'].read() == b'v2\n'
