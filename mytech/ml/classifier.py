@@ -6,7 +6,7 @@
 __all__ = ['BLOCK', 'FORMAT', 'Scored', 'ModelError', 'OutOfFold', 'SymptomClassifier', 'divide', 'fit_classifier',
            'save_classifier', 'load_classifier']
 
-# %% ../../nbs/ml/04_classifier.ipynb #3e95edff
+# %% ../../nbs/ml/04_classifier.ipynb #a42896e9
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import lightgbm as lgb
 import numpy as np
 
-from .booster import booster_out_of_fold, is_worth_it, opinion
+from .booster import booster_out_of_fold, fit_booster, opinion
 from .calibration import fit_pool, pool
 from .features import Features, Projection, fit_features, fit_keywords, fit_topics
 from .learners import (Linear, Net, Options, assign_folds, learner_fits,
@@ -136,11 +136,20 @@ def _scored(labels, p, in_scope, k):
     tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
     return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
 
-# %% ../../nbs/ml/04_classifier.ipynb #0f8c6ce6
-def _fits(options, seed, names, resampling):
-    "The learners, each as `(rows, y, n_classes) -> Linear or Net`."
-    fits = learner_fits(options, seed)
+# %% ../../nbs/ml/04_classifier.ipynb #e7b53238
+def _class_weights(wanted, names, y):
+    "(n_classes,), or None where all weigh the same. Raises `ValueError` on an unknown class."
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        return len(y) / (len(names) * np.bincount(y, minlength=len(names)))
+    if unknown := set(wanted) - set(names):
+        raise ValueError(f"class_weight names {sorted(unknown)}: no ticket has these labels")
+    return np.array([wanted.get(name, 1.0) for name in names])
 
+
+def _fits(fits, seed, names, resampling):
+    "The learners, each as `(rows, y, n_classes) -> Linear or Net`, on rows resampled if wanted."
     def resampled(fit, rows, y, n_classes):
         return fit(*resample(rows, y, resampling.targets(names, y), seed), n_classes)
 
@@ -151,7 +160,7 @@ def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
     "The learners, and what they say of rows they have not seen."
     learned = []
     for i, fit in enumerate(fits):
-        tell("learners", 0.15 + 0.12 * i)
+        tell("learners", 0.15 + 0.1 * i)
         learned.append(out_of_fold(fit, rows, y, n_classes, fold_of, num_threads))
     return tuple(learner for learner, _ in learned), [scores for _, scores in learned]
 
@@ -209,7 +218,7 @@ def divide(
     lines, owner = _both_forms(texts, solvings)
     return names, lines, y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
 
-# %% ../../nbs/ml/04_classifier.ipynb #33ebdbaa
+# %% ../../nbs/ml/04_classifier.ipynb #97869807
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -220,6 +229,7 @@ def fit_classifier(
     num_threads:int=2,
     n_folds:int=5,
     options:Options=Options(),       # of the learners
+    class_weight:dict[str,float]|str|None=None, # of a class's rows, 1 if not named; or balanced
     resampling:Resampling|None=None, # of the rows that each learner is fitted on
     strangers:Sequence[str]=(),      # texts known to be about none of the symptoms, if any
 )->SymptomClassifier:
@@ -227,16 +237,19 @@ def fit_classifier(
     tell = progress or (lambda stage, share: None)
     tell("features", 0.0)
     names, lines, y, fold_of = divide(texts, solvings, labels, n_folds, seed)
-    fits = _fits(options, seed, names, resampling)
     features, rows = fit_features(lines, options.min_count)
+    weight = _class_weights(class_weight, names, y)
+    fits = learner_fits(options, seed, features.n_words, weight)
     tell("topics", 0.1)
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
-    learners, opinions = _heard(fits, rows, y, len(names), fold_of, num_threads, tell)
+    learners, opinions = _heard(_fits(fits, seed, names, resampling), rows, y, len(names), fold_of,
+                                num_threads, tell)
     tell("booster", 0.65)
     stacked, booster = _stack(opinions, views, rows), None
-    if is_worth_it(stacked, opinions, y, fold_of, seed):
-        booster, scores = booster_out_of_fold(stacked, y, len(names), fold_of, seed, num_threads)
+    boost = partial(fit_booster, seed=seed, weight=weight)
+    if found := booster_out_of_fold(stacked, opinions, y, fold_of, boost, num_threads):
+        booster, scores = found
         opinions.append(scores)
     tell("calibration", 0.9)
     weights, honest = _pooled(np.array(opinions), y)
@@ -251,8 +264,8 @@ def fit_classifier(
     tell("done", 1.0)
     return model
 
-# %% ../../nbs/ml/04_classifier.ipynb #7d88e377
-FORMAT = 3
+# %% ../../nbs/ml/04_classifier.ipynb #80a9c7ee
+FORMAT = 4
 _FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz", "past.npz", "scope.npz")
 
 
@@ -309,7 +322,7 @@ def _verify(folder):
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #39501aa9
+# %% ../../nbs/ml/04_classifier.ipynb #57bd3849
 def _projection(arrays, name):
     return Projection(arrays[f"{name}.columns"], arrays[f"{name}.matrix"],
                       int(arrays[f"{name}.n_columns"]))
@@ -338,7 +351,7 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
             features = Features(arrays["features.buckets"], arrays["features.idf"])
             views = tuple(_projection(arrays, f"views.{i}") for i in range(2))
             weights = arrays["weights"]
-            learners = tuple(_learner(arrays, f"learners.{i}") for i in range(4))
+            learners = tuple(_learner(arrays, f"learners.{i}") for i in range(5))
         trees = (folder / "booster.txt").read_text(encoding="utf-8")
         booster = lgb.Booster(model_str=trees) if trees else None
     except (OSError, ValueError, KeyError, BadZipFile, lgb.basic.LightGBMError) as error:

@@ -78,7 +78,7 @@ def _grams(points, start, end, out):
         before, last, at = last, word, stop + 1
     return n
 
-# %% ../../nbs/ml/01_features.ipynb #78b896ac
+# %% ../../nbs/ml/01_features.ipynb #5aa70cbf
 @compiled
 def _count(points, ends):
     buckets = np.empty(6 * (len(points) + len(ends)) + 16, np.int32)
@@ -87,13 +87,18 @@ def _count(points, ends):
     start, n = 0, 0
     for row in range(len(ends)):
         grams = np.empty(6 * (ends[row] - start) + 16, np.int32)
-        found = np.sort(grams[:_grams(points, start, ends[row], grams)])
-        for i in range(len(found)):
-            if i and found[i] == found[i - 1]:
-                counts[n - 1] += 1
-            else:
-                buckets[n], counts[n] = found[i], 1
+        found, size = _grams(points, start, ends[row], grams), 16
+        while size < 2 * found:
+            size *= 2
+        place_of = np.full(size, -1, np.int32)
+        for gram in grams[:found]:
+            slot = gram & (size - 1)
+            while place_of[slot] >= 0 and buckets[place_of[slot]] != gram:
+                slot = (slot + 1) & (size - 1)
+            if place_of[slot] < 0:
+                place_of[slot], buckets[n], counts[n] = n, gram, 0
                 n += 1
+            counts[place_of[slot]] += 1
         start, bounds[row + 1] = ends[row], n
     return bounds, buckets[:n], counts[:n]
 
@@ -179,7 +184,7 @@ def multiply(
                     out[row, k] += value * dense[place, k]
     return out
 
-# %% ../../nbs/ml/01_features.ipynb #1c4aa4f9
+# %% ../../nbs/ml/01_features.ipynb #3d01adfc
 @dataclass(frozen=True)
 class Projection:
     "Sparse rows to a few dense columns; looks at some of the columns only."
@@ -202,12 +207,12 @@ def places(columns:np.ndarray, n_columns:int)->np.ndarray:
     return place_of
 
 
-def most_frequent(rows:csr_matrix, n:int, n_columns:int|None=None)->np.ndarray:
-    "Which `n` of the first `n_columns` columns most rows have, ascending, int32."
-    count = np.bincount(rows.indices, minlength=rows.shape[1])[:n_columns]
-    return np.sort(np.argsort(-count, kind="stable")[:n]).astype(np.int32)
+def most_frequent(rows:csr_matrix, n:int, first:int=0, end:int|None=None)->np.ndarray:
+    "Which `n` columns of those from `first` to `end` most rows have, ascending, int32."
+    count = np.bincount(rows.indices, minlength=rows.shape[1])[first:end]
+    return first + np.sort(np.argsort(-count, kind="stable")[:n]).astype(np.int32)
 
-# %% ../../nbs/ml/01_features.ipynb #793edee7
+# %% ../../nbs/ml/01_features.ipynb #75d42857
 def fit_topics(
     rows:csr_matrix,    # training rows
     n_columns:int,      # look at the first columns only
@@ -216,7 +221,7 @@ def fit_topics(
     seed:int=42,
 )->Projection:
     "Latent semantic analysis by a randomised range finder (Halko et al. 2011, arXiv:0909.4061)."
-    used = most_frequent(rows, n_used, n_columns)
+    used = most_frequent(rows, n_used, end=n_columns)
     part = rows[:, used]
     turned, width = part.T.tocsr(), min(n_topics + 10, *part.shape)
     start = np.random.default_rng(seed).standard_normal((len(used), width), dtype=np.float32)

@@ -40,15 +40,19 @@ def fit_naive_bayes(
     log = np.log(weight / weight.sum(axis=1, keepdims=True))
     return Linear(np.ascontiguousarray(log.T), np.zeros(n_classes, np.float32))
 
-# %% ../../nbs/ml/02_learners.ipynb #a646a420
+# %% ../../nbs/ml/02_learners.ipynb #c4c19497
+def _of_rows(weight, y):
+    return np.ones(len(y), np.float32) if weight is None else weight[y].astype(np.float32)
+
+
 @compiled
-def _descend(bounds, columns, values, y, orders, n_columns, n_classes, cost):
+def _descend(bounds, columns, values, y, orders, n_columns, n_classes, costs):
     weights, bias = np.zeros((n_columns, n_classes), np.float32), np.zeros(n_classes, np.float32)
-    dual, slack = np.zeros((len(y), n_classes), np.float32), np.float32(0.5 / cost)
-    step = np.zeros(n_classes, np.float32)
+    dual, step = np.zeros((len(y), n_classes), np.float32), np.zeros(n_classes, np.float32)
     for epoch in range(len(orders)):
         for row in orders[epoch]:
-            square, step[:] = np.float32(1) + slack, bias
+            slack, step[:] = np.float32(0.5) / costs[row], bias
+            square = np.float32(1) + slack
             for i in range(bounds[row], bounds[row + 1]):
                 value, column = values[i], columns[i]
                 square += value * value
@@ -68,7 +72,7 @@ def _descend(bounds, columns, values, y, orders, n_columns, n_classes, cost):
                         weights[columns[i], k] += values[i] * step[k]
     return weights, bias
 
-# %% ../../nbs/ml/02_learners.ipynb #5d6fb868
+# %% ../../nbs/ml/02_learners.ipynb #da25bba0
 def fit_svm(
     rows:csr_matrix, # (n, n_columns) features
     y:np.ndarray,    # (n,) class of each row
@@ -76,12 +80,13 @@ def fit_svm(
     cost:float=0.3,  # of a violated margin
     epochs:int=8,    # walks over all rows
     seed:int=42,     # order of the rows
+    weight:np.ndarray|None=None, # (n_classes,) of a class's rows, 1 where None
 )->Linear:
     "One-against-rest SVM with squared hinge loss, by dual coordinate descent (Hsieh et al. 2008)."
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(y)) for _ in range(epochs)])
     return Linear(*_descend(rows.indptr, rows.indices, rows.data, y, orders, rows.shape[1],
-                            n_classes, np.float32(cost)))
+                            n_classes, np.float32(cost) * _of_rows(weight, y)))
 
 # %% ../../nbs/ml/02_learners.ipynb #77e04217
 @dataclass(frozen=True)
@@ -95,24 +100,20 @@ class Net:
         "(n, n_classes) float32."
         return np.maximum(self.hidden.transform(rows), 0) @ self.outputs + self.bias
 
-# %% ../../nbs/ml/02_learners.ipynb #aed5f82f
+# %% ../../nbs/ml/02_learners.ipynb #4b97e74f
 @compiled
 def _push(values, at, by, vectors):
     for i in range(len(at)):
-        place, value = at[i], values[i]
-        if place >= 0:
-            for d in range(len(by)):
-                vectors[place, d] += value * by[d]
+        for d in range(len(by)):
+            vectors[at[i], d] += values[i] * by[d]
 
 
 @compiled
 def _pull(values, at, vectors, into):
     into[:] = 0
     for i in range(len(at)):
-        place, value = at[i], values[i]
-        if place >= 0:
-            for d in range(len(into)):
-                into[d] += value * vectors[place, d]
+        for d in range(len(into)):
+            into[d] += values[i] * vectors[at[i], d]
 
 
 @compiled
@@ -123,15 +124,33 @@ def _softmax(scores):
         total += scores[k]
     scores /= total
 
-# %% ../../nbs/ml/02_learners.ipynb #9fee2da9
+# %% ../../nbs/ml/02_learners.ipynb #3b8b7d11
+_FACTOR, _STEP = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
+
+
 @compiled
-def _learn_net(bounds, places, values, y, orders, vectors, outputs, bias, rate, smoothing):
+def _thin(at, values, dropout, draw, kept_at, kept_values):
+    n, limit, grow = 0, np.uint64(dropout * (1 << 24)), np.float32(1 / (1 - dropout))
+    for i in range(len(at)):
+        draw = draw * _FACTOR + _STEP
+        kept_at[n], kept_values[n] = at[i], values[i] * grow
+        n += np.int64(((draw >> np.uint64(40)) >= limit) & (at[i] >= 0))
+    return n, draw
+
+# %% ../../nbs/ml/02_learners.ipynb #2be1638a
+@compiled
+def _learn_net(bounds, places, values, y, weight, orders, vectors, outputs, bias, rate, smoothing,
+               dropout, draw):
     n_classes, width = outputs.shape
+    longest = np.diff(bounds).max() + 1
+    kept_at, kept = np.empty(longest, np.int32), np.empty(longest, np.float32)
     hidden, back = np.empty(width, np.float32), np.empty(width, np.float32)
     error = np.empty(n_classes, np.float32)
     for step in range(orders.size):
         row = orders[step // len(y), step % len(y)]
-        at, value = places[bounds[row]:bounds[row + 1]], values[bounds[row]:bounds[row + 1]]
+        own = slice(bounds[row], bounds[row + 1])
+        n, draw = _thin(places[own], values[own], dropout, draw, kept_at, kept)
+        at, value = kept_at[:n], kept[:n]
         _pull(value, at, vectors, hidden)
         for k in range(n_classes):
             error[k] = bias[k]
@@ -140,7 +159,7 @@ def _learn_net(bounds, places, values, y, orders, vectors, outputs, bias, rate, 
         _softmax(error)
         error -= np.float32(smoothing / n_classes)
         error[y[row]] -= np.float32(1 - smoothing)
-        error *= np.float32(-rate * (1 - step / orders.size))
+        error *= np.float32(-rate * (1 - step / orders.size)) * weight[row]
         bias += error
         back[:] = 0
         for k in range(n_classes):
@@ -150,7 +169,7 @@ def _learn_net(bounds, places, values, y, orders, vectors, outputs, bias, rate, 
                     outputs[k, d] += error[k] * hidden[d]
         _push(value, at, back, vectors)
 
-# %% ../../nbs/ml/02_learners.ipynb #ac093367
+# %% ../../nbs/ml/02_learners.ipynb #0cfdaa18
 def fit_net(
     rows:csr_matrix, # (n, n_columns) features
     y:np.ndarray,    # (n,) class of each row
@@ -159,21 +178,25 @@ def fit_net(
     epochs:int|None=None, # walks over all rows; None: 6, up to 25 where rows are few
     rate:float=0.15, # of learning, falling to 0
     smoothing:float=0.0, # share of the target that all classes divide among them
-    n_used:int=65_536,   # columns, the most frequent
+    dropout:float=0.5,   # share of a row's columns that is missing each time
+    first:int=0,         # looks at columns from here on
+    n_used:int=65_536,   # of them, the most frequent
     seed:int=42,
+    weight:np.ndarray|None=None, # (n_classes,) of a class's rows, 1 where None
 )->Net:
-    "Cross-entropy by stochastic gradient descent, one row at a time."
-    rng, used = np.random.default_rng(seed), most_frequent(rows, n_used)
+    "Cross-entropy by stochastic gradient descent, one row at a time, with dropout of columns."
+    rng, used = np.random.default_rng(seed), most_frequent(rows, n_used, first)
     vectors = (rng.random((len(used), width), np.float32) - np.float32(0.5)) * (2 / width)
     outputs = rng.standard_normal((n_classes, width), np.float32) / np.float32(np.sqrt(width))
     bias = np.zeros(n_classes, np.float32)
-    epochs = epochs or min(max(12_000 // len(y), 6), 25)
+    epochs = epochs or min(max(120_000 // len(y), 6), 25)
     orders = np.array([rng.permutation(len(y)) for _ in range(epochs)])
-    _learn_net(rows.indptr, places(used, rows.shape[1])[rows.indices], rows.data, y, orders,
-               vectors, outputs, bias, rate, smoothing)
+    _learn_net(rows.indptr, places(used, rows.shape[1])[rows.indices], rows.data, y,
+               _of_rows(weight, y), orders, vectors, outputs, bias, rate, smoothing, dropout,
+               np.uint64(seed))
     return Net(Projection(used, vectors, rows.shape[1]), np.ascontiguousarray(outputs.T), bias)
 
-# %% ../../nbs/ml/02_learners.ipynb #475f2e8b
+# %% ../../nbs/ml/02_learners.ipynb #0f2ff113
 @dataclass(frozen=True)
 class Options:
     "What the learners can be tuned by, as they are when nobody tunes."
@@ -183,18 +206,23 @@ class Options:
     net_rate: float = 0.15        # of learning
     net_width: int = 64           # of the hidden layer
     net_smoothing: float = 0.1    # of the modest net
+    net_dropout: float = 0.5      # share of a row's columns that is missing each time
 
 
 def learner_fits(
     options:Options=Options(),
     seed:int=42,
+    n_words:int=0,                  # columns before the pieces of words
+    weight:np.ndarray|None=None,    # (n_classes,) of a class's rows, 1 where None
 )->tuple[Callable, ...]: # each (rows, y, n_classes) -> Linear or Net
-    "The support vector machine, naive Bayes, a net, and a modest net."
-    net = partial(fit_net, rate=options.net_rate, width=options.net_width)
-    return (partial(fit_svm, cost=options.svm_cost, seed=seed),
+    "The support vector machine, naive Bayes, a net, a modest net, and a net of pieces alone."
+    net = partial(fit_net, rate=options.net_rate, width=options.net_width,
+                  dropout=options.net_dropout, weight=weight)
+    return (partial(fit_svm, cost=options.svm_cost, seed=seed, weight=weight),
             partial(fit_naive_bayes, smoothing=options.bayes_smoothing),
             partial(net, seed=seed),
-            partial(net, smoothing=options.net_smoothing, seed=seed + 1))
+            partial(net, smoothing=options.net_smoothing, seed=seed + 1),
+            partial(net, first=n_words, seed=seed + 2))
 
 # %% ../../nbs/ml/02_learners.ipynb #cca9f06c
 def assign_folds(
