@@ -59,11 +59,12 @@ def tell(
     with open(Path(run_dir)/PROGRESS, 'a', encoding='utf-8') as file:
         file.write(json.dumps({'at': time.time(), **vars(Step(phase, percent, **more))}) + '\n')
 
-# %% ../../nbs/ops/01_progress.ipynb #3c96f576
-def _timed(fact:dict, first:dict)->Step:
-    "A step as it was written, with the time that was left then."
-    elapsed = max(fact['at'] - first['at'], 0.0)
+# %% ../../nbs/ops/01_progress.ipynb #284d2e31
+def _timed(fact:dict, first:dict, now:float)->Step:
+    "A step as it was written, with the time that is left now."
+    at, elapsed = fact['at'], max(fact['at'] - first['at'], 0.0)
     left = seconds_left(fact['percent'] / 100, elapsed, first['seconds_left'])
+    if left is not None: left = max(left - (now - at), 0.0)
     return Step(**{name: fact[name] for name in fact if name != 'at'} | {'seconds_left': left})
 
 def told(run_dir:str|Path)->list[Step]:
@@ -71,4 +72,5 @@ def told(run_dir:str|Path)->list[Step]:
     try: lines = (Path(run_dir)/PROGRESS).read_text('utf-8').split('\n')[:-1]
     except FileNotFoundError: return []
     facts = [json.loads(line) for line in lines]
-    return [_timed(fact, facts[0]) for fact in facts]
+    now = time.time()
+    return [_timed(fact, facts[0], now) for fact in facts]
