@@ -270,7 +270,7 @@ def test_what_breaks_on_the_way_leaves_nothing_half_done(desk, monkeypatch):
 
 
 def test_the_audit_says_who_what_before_and_after(desk):
-    ids = tickets(desk.store, 2)
+    ids = tickets(desk.store, 1)
     card, = desk.types('/pendingreview')
     desk.presses(card, LABELS[1])
     row = desk.rows(actions)[-1]

@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['log', 'Button', 'WrongArgument', 'slots', 'read_word', 'words_of', 'read_arguments', 'nearest', 'corrected', 'Page',
-           'row', 'sheets', 'turned', 'button_data', 'read_button', 'keyboard', 'Office', 'Look', 'Ask', 'show', 'put',
-           'Toast', 'answer', 'note', 'Command', 'Book', 'opens', 'refuse', 'wrong_place', 'objection', 'on_command',
-           'attempt', 'on_press', 'command_of', 'take', 'view_say', 'unknown', 'wrong']
+           'short_day', 'row', 'sheets', 'turned', 'button_data', 'read_button', 'keyboard', 'Office', 'Look', 'Ask',
+           'show', 'put', 'Toast', 'answer', 'note', 'Command', 'Book', 'opens', 'refuse', 'wrong_place', 'objection',
+           'on_command', 'attempt', 'on_press', 'command_of', 'take', 'view_say', 'unknown', 'wrong']
 
-# %% ../../nbs/bots/05_admin.ipynb #6fb182d7
+# %% ../../nbs/bots/05_admin.ipynb #57b25b3e
 import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 from .collector import read_message
 from ..core.config import Settings
 from ..core.schema import Message
-from ..core.texts import catalogue, number, say
+from ..core.texts import catalogue, month, number, say
 from ..services.outbox import enqueue
 from ..services.registry import LiveModel
 from ..services.store import Store, actions, count
@@ -105,7 +105,7 @@ def corrected(form:str, text:str, apps:dict[str,str])->str|None:
     except WrongArgument: return None
     return better
 
-# %% ../../nbs/bots/05_admin.ipynb #59ba2b50
+# %% ../../nbs/bots/05_admin.ipynb #6b504e43
 Button = tuple # label, verb, arguments
 
 @dataclass(frozen=True)
@@ -115,6 +115,10 @@ class Page:
     buttons: tuple[tuple[Button, ...], ...]=() # rows
     photo: Callable[[], bytes]|None=None       # a PNG or JPEG
     file: tuple[str, Callable[[], bytes]]|None=None # its name and content
+
+def short_day(at:date, language:str)->str:
+    "A day with the first letters of its month."
+    return f'{at.day} {month(at.month, language)[:3]}'
 
 def row(*buttons:Button|None)->tuple[Button, ...]:
     "A row of those buttons that there are."

@@ -6,11 +6,12 @@
 __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 'page_of', 'photo_of', 'edit_page', 'send_page',
            'deliver_page', 'told', 'send_slow', 'send_any', 'batch_opener', 'speak', 'administer']
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #890c8fbd
+# %% ../../nbs/bots/10_admin_bot.ipynb #f977e9dd
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
@@ -66,7 +67,7 @@ async def register(bot:ExtBot, language:str)->None: # language: `BOT_LANGUAGE`
         await bot.set_my_commands(menu(code or language), language_code=code,
                                   scope=BotCommandScopeAllPrivateChats())
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #f4e202e7
+# %% ../../nbs/bots/10_admin_bot.ipynb #a10a6f56
 def page_of(office:Office, payload:dict)->Page:
     "Computes a promised view."
     verb, _, sheet = payload['view'].partition('@')
@@ -76,6 +77,7 @@ def page_of(office:Office, payload:dict)->Page:
         except Exception:
             log.exception('view %s %s', payload['view'], payload['args'])
             return Page(look.say('failed'))
+    page = replace(page, text=page.text.replace(' %', '\xa0%'))
     return turned(page, verb, *payload['args'], sheet=int(sheet) if sheet.isdecimal() else 1)
 
 def photo_of(page:Page)->bytes|None:

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'latest', 'numbered', 'week_meant', 'period_of', 'title', 'neighbours', 'kinds', 'apps',
-           'percent', 'change', 'points', 'minutes', 'lasting', 'mark', 'model_lines', 'pending_line', 'ticket_lines',
-           'workbook', 'view_stats', 'view_report', 'view_report_file', 'on_report', 'part_lines', 'view_tickets',
-           'view_tickets_file', 'on_tickets', 'link', 'view_open', 'trend_lines', 'view_trend', 'view_trend_file',
-           'on_trend_month', 'on_trend_week', 'view_hour']
+           'moved', 'percent', 'lasting', 'mark', 'checked_line', 'model_lines', 'ticket_lines', 'view_stats',
+           'view_report', 'view_report_file', 'on_report', 'part_lines', 'view_tickets', 'view_tickets_file',
+           'on_tickets', 'link', 'view_open', 'trend_lines', 'view_trend', 'view_trend_file', 'on_trend_month',
+           'on_trend_week', 'view_hour']
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #493347e6
+# %% ../../nbs/bots/06_admin_reports.ipynb #afa9d8d2
 from collections.abc import Callable
 from datetime import date, datetime
 from html import escape
@@ -17,13 +17,15 @@ from textwrap import shorten
 
 import pandas as pd
 
-from .admin import Ask, Button, Command, Look, Page, WrongArgument, row, show
-from ..core.texts import day, month as month_name
-from ..ops.charts import model_chart, period_title, ticket_chart, trend_chart
+from .admin import Ask, Button, Command, Look, Page, WrongArgument, row, short_day, show
+from ..core.texts import day
+from ..ops.card import changed, period_title, told
+from ..ops.charts import model_chart, ticket_chart, trend_chart
 from ..ops.periods import Period, current, month, quarter, week_of_month
 from ..ops.reports import ModelNumbers, Pending, model_report, monitoring_row
 from ..ops.ticket_report import TicketNumbers, ticket_report, unanswered
 from ..ops.trends import TrendReport, trend_report
+from ..ops.workbook import model_workbook, ticket_workbook, trend_workbook
 from ..services.registry import current as current_version
 
 # %% ../../nbs/bots/06_admin_reports.ipynb #f88d5c53
@@ -59,7 +61,7 @@ def week_meant(given:dict, now:datetime, zone)->Period:
         if week or found.start <= now: return found.so_far(now)
     raise WrongArgument(str(week or given.get('year')))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #559e00c7
+# %% ../../nbs/bots/06_admin_reports.ipynb #77ede8b6
 def period_of(look:Look, kind:str, first:str)->Period:
     "A period as a button named it; empty: the running one."
     zone = look.settings.timezone
@@ -86,102 +88,88 @@ def kinds(look:Look, view:str, period:Period, names:tuple[str, ...], *rest:str)-
 def apps(look:Look, view:str, period:Period, app:str)->tuple[Button, ...]:
     "Buttons to each app and to all of them; the one that is shown has a mark."
     names = {'': look.say('all_apps'), **look.settings.app_codes}
-    return row(*((f'• {name}' if code == app else name, view, period.kind, period.first, code)
+    return row(*((f'•\xa0{name}' if code == app else name, view, period.kind, period.first, code)
                  for code, name in names.items()))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #8c6622c7
-def percent(look:Look, share:float|None, decimals:int=1)->str:
+# %% ../../nbs/bots/06_admin_reports.ipynb #c61e6435
+def moved(look:Look, now:float|None, before:float|None, unit:str)->str:
+    "What became of it since before, behind a space; empty when there is nothing to compare."
+    shown = changed(now, before, unit, look.settings.bot_language)
+    return f' {shown}' if shown else ''
+
+def percent(look:Look, share:float|None)->str:
     "A share as percent; a dash when there is none."
-    return '–' if share is None or pd.isna(share) else f'{look.number(100 * share, decimals)} %'
-
-def change(look:Look, now:float, before:float)->str:
-    "How much more or less than before, in percent; empty when there is nothing to compare."
-    if not before: return ''
-    moved = round(100 * (now - before) / before)
-    return f" ({'▲' if moved > 0 else '▼' if moved < 0 else '='} {look.number(abs(moved), 0)} %)"
-
-def points(look:Look, now:float|None, before:float|None)->str:
-    "How many percentage points more or less than before."
-    if now is None or before is None: return ''
-    moved = round(100 * (now - before), 1)
-    sign = '▲' if moved > 0 else '▼' if moved < 0 else '='
-    return f' ({look.say("points", sign=sign, n=look.number(abs(moved)))})'
-
-def minutes(look:Look, value:float|None)->str:
-    "Minutes with one decimal; a dash when there are none."
-    return '–' if value is None or pd.isna(value) else look.number(value)
+    missing = share is None or pd.isna(share)
+    return told(None if missing else share, 'percent', look.settings.bot_language)
 
 def lasting(look:Look, hours:float)->str:
     "A stretch of time in the largest unit that fits."
     if hours >= 48: return look.say('days', n=int(hours // 24))
     return look.say('hours', n=int(hours)) if hours >= 1 else look.say('minutes', n=int(60 * hours))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #16eb8bd6
+# %% ../../nbs/bots/06_admin_reports.ipynb #92b726b0
 def mark(wrong:bool)->str: return ' ⚠️' if wrong else ''
 
-def model_lines(look:Look, n:ModelNumbers, before:ModelNumbers)->list[str]:
+def checked_line(look:Look, n:ModelNumbers)->list[str]:
+    "How many automatic labels were right: of the audit sample where there is one."
+    rate = n.audit if n.audit.n else n.precision
+    if not rate.n: return []
+    low, high = (look.number(100 * bound, 0) for bound in rate.interval)
+    return [look.say('precision', share=percent(look, rate.value), low=low, high=high, n=rate.n)]
+
+def model_lines(look:Look, n:ModelNumbers, before:ModelNumbers, waits:Pending)->list[str]:
     "What the model did, in lines."
     auto, sure = n.automation_rate, n.confidence
-    lines = [look.say('predicted', n=n.predicted) + change(look, n.predicted, before.predicted),
+    lines = [look.say('predicted', n=n.predicted) + moved(look, n.predicted, before.predicted, 'n'),
              look.say('automatic', share=percent(look, auto))
-             + points(look, auto, before.automation_rate) + mark(auto is not None and auto < .7),
+             + moved(look, auto, before.automation_rate, 'percent')
+             + mark(auto is not None and auto < .7),
              look.say('confident', share=percent(look, sure))
-             + mark(sure is not None and sure < .8)]
-    if n.reviewed: lines.append(look.say('reviewed', n=n.reviewed, share=percent(look, n.accuracy)))
-    if n.precision.n:
-        low, high = (percent(look, bound, 0) for bound in n.precision.interval)
-        lines.append(look.say('precision', share=percent(look, n.precision.value), low=low,
-                              high=high, n=n.precision.n))
-    return lines
-
-def pending_line(look:Look, waits:Pending)->str:
-    "What waits for a person."
-    if not waits.count: return look.say('nothing_waits')
+             + mark(sure is not None and sure < .8),
+             *checked_line(look, n)]
+    if n.reviewed:
+        lines.append(look.say('reviewed', n=n.reviewed, share=percent(look, n.accuracy)))
+    if not waits.count: return [*lines, look.say('nothing_waits')]
     oldest = lasting(look, waits.oldest_hours)
-    return look.say('waits', n=waits.count, age=oldest) + mark(waits.count > 50)
+    return [*lines, look.say('waits', n=waits.count, age=oldest) + mark(waits.count > 50)]
 
 def ticket_lines(look:Look, n:TicketNumbers, before:TicketNumbers)->list[str]:
     "Tickets and response times, in lines."
-    sla = n.sla
-    return [look.say('asked', n=n.asked) + change(look, n.asked, before.asked),
+    language, sla = look.settings.bot_language, n.sla
+    figures = ('median', sla.median), ('mean', sla.mean), ('p90', sla.p90)
+    response = {name: told(value, 'minutes', language) for name, value in figures}
+    return [look.say('asked', n=n.asked) + moved(look, n.asked, before.asked, 'n'),
             look.say('answered', answered=n.answered, open=n.unanswered),
             look.say('in_time', share=percent(look, sla.compliance))
-            + points(look, sla.compliance, before.sla.compliance),
-            look.say('response', median=minutes(look, sla.median), mean=minutes(look, sla.mean),
-                     p90=minutes(look, sla.p90))]
+            + moved(look, sla.compliance, before.sla.compliance, 'percent'),
+            look.say('response', **response)]
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #c2b088cd
-def workbook():
-    "The module that writes Excel files."
-    from mytech.ops import workbook
-    return workbook
-
-# %% ../../nbs/bots/06_admin_reports.ipynb #619faa0a
+# %% ../../nbs/bots/06_admin_reports.ipynb #7d3012c6
 def view_stats(look:Look)->Page:
     "Today so far, beside yesterday at the same time."
-    zone = look.settings.timezone
+    zone, language = look.settings.timezone, look.settings.bot_language
     today, local = current('day', look.now, zone), look.now.astimezone(zone)
     asked = ticket_report(look.connection, today)
     said = model_report(look.connection, today, look.now)
     version = current_version(look.settings.artifacts/'models')
-    head = look.say('stats_head', day=day(local, look.settings.bot_language), time=f'{local:%H:%M}')
-    text = '\n'.join([head, '', *ticket_lines(look, asked.numbers, asked.before), '',
-                      look.say('stats_model', version=f'v{version}' if version else '–'),
-                      *model_lines(look, said.numbers, said.before),
-                      pending_line(look, said.pending)])
+    text = '\n'.join([
+        look.say('stats_head', day=day(local, language), time=f'{local:%H:%M}'), '',
+        *ticket_lines(look, asked.numbers, asked.before), '',
+        look.say('stats_model', version=f'v{version}' if version else '–'),
+        *model_lines(look, said.numbers, said.before, said.pending)])
     return Page(text, (
-        row((look.say('button_refresh'), 'stats'), (look.say('button_review'), '+next')),
-        row((look.say('button_open'), '+open'), (look.say('button_report'), '+report', 'week', '')),
-        row((look.say('button_tickets'), '+tickets', 'month', '', ''))))
+        row((look.say('button_review'), '+next'), (look.say('button_open'), '+open')),
+        row((look.say('button_tickets'), '+tickets', 'month', '', ''),
+            (look.say('button_report'), '+report', 'week', '')),
+        row((look.say('button_refresh'), 'stats'))))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #b62a7199
+# %% ../../nbs/bots/06_admin_reports.ipynb #cfc6a8a2
 def view_report(look:Look, kind:str, first:str)->Page:
     "What the model did in a week or a month."
     period, language = period_of(look, kind, first), look.settings.bot_language
     report = model_report(look.connection, period, look.now)
     text = '\n'.join([look.say('report_head', period=title(look, period)), '',
-                      *model_lines(look, report.numbers, report.before),
-                      pending_line(look, report.pending)])
+                      *model_lines(look, report.numbers, report.before, report.pending)])
     return Page(text, (neighbours(look, 'report', period),
                        row(*kinds(look, 'report', period, ('week', 'month')),
                            (look.say('button_excel'), '+report_file', kind, period.first))),
@@ -193,18 +181,18 @@ def view_report_file(look:Look, kind:str, first:str)->Page:
     report = model_report(look.connection, period, look.now)
     return Page(look.say('report_head', period=title(look, period)),
                 file=(f'model-{period.name}.xlsx',
-                      lambda: workbook().model_workbook(report, language)))
+                      lambda: model_workbook(report, language)))
 
 def on_report(ask:Ask, given:dict)->None:
     "`/report`."
     show(ask, 'report', 'month' if given.get('weekly|monthly') == 'monthly' else 'week', '')
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #0ecfb774
+# %% ../../nbs/bots/06_admin_reports.ipynb #84a75f70
 def part_lines(look:Look, table:pd.DataFrame, most:int=5)->list[str]:
     "The largest parts of a breakdown: tickets, and how many were answered in time."
     def short(name:str)->str: return escape(shorten(name, 34, placeholder='…'), quote=False)
     return [f'{short(str(name))} · {look.number(one.tickets, 0)} · '
-            f'{percent(look, one.compliance, 0)}' for name, one in table.head(most).iterrows()]
+            f'{percent(look, one.compliance)}' for name, one in table.head(most).iterrows()]
 
 def view_tickets(look:Look, kind:str, first:str, app:str)->Page:
     "Tickets and response times of a month or a quarter."
@@ -220,7 +208,7 @@ def view_tickets(look:Look, kind:str, first:str, app:str)->Page:
         neighbours(look, 'tickets', period, app), apps(look, 'tickets', period, app),
         row(*kinds(look, 'tickets', period, ('month', 'quarter'), app),
             (look.say('button_excel'), '+tickets_file', kind, period.first, app))),
-        lambda: ticket_chart(report, language))
+        lambda: ticket_chart(report, language, look.settings.sla_minutes))
 
 def view_tickets_file(look:Look, kind:str, first:str, app:str)->Page:
     "The same as an Excel file, with the tickets that nobody has answered."
@@ -229,7 +217,7 @@ def view_tickets_file(look:Look, kind:str, first:str, app:str)->Page:
     waiting = unanswered(look.connection, look.now, s.timezone, s.sla_pauses)
     return Page(look.say('tickets_head', period=title(look, period)),
                 file=(f"tiket-{period.name}{app and '-' + app}.xlsx",
-                      lambda: workbook().ticket_workbook(report, s.bot_language, waiting)))
+                      lambda: ticket_workbook(report, s.bot_language, waiting, s.sla_minutes)))
 
 def on_tickets(ask:Ask, given:dict)->None:
     "`/tiketreport`."
@@ -237,7 +225,7 @@ def on_tickets(ask:Ask, given:dict)->None:
     period = numbered(kind, given, ask.now, ask.settings.timezone)
     show(ask, 'tickets', kind, period.first, given.get('APP', ''))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #5b1d6b52
+# %% ../../nbs/bots/06_admin_reports.ipynb #a376ce29
 def link(chat_id:int, message_id:int)->str:
     "The address of a message in a supergroup; empty for other chats, which have none."
     group = str(chat_id).removeprefix('-100')
@@ -253,17 +241,17 @@ def view_open(look:Look)->Page:
         text = escape(shorten(one.text, 80, placeholder=' …') or one.media or '–', quote=False)
         address = link(one.chat_id, one.tech_message_id)
         at = one.at.astimezone(s.timezone)
-        since = f'{at.day} {month_name(at.month, s.bot_language)[:3]} {at:%H:%M}'
+        since = f'{short_day(at, s.bot_language)} {at:%H:%M}'
         shown = f'<a href="{address}">{text}</a>' if address else text
         lines.append(f'\n<b>{since}</b> · {escape(str(one.group), quote=False)}\n{shown}')
     return Page('\n'.join(lines), (row((look.say('button_refresh'), 'open')),))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #19bc0b7b
+# %% ../../nbs/bots/06_admin_reports.ipynb #b2379702
 def trend_lines(look:Look, report:TrendReport, most:int=8)->list[str]:
     "The most frequent symptoms with their change, and words that came or went."
     known = report.symptoms.drop(index='', errors='ignore')
     lines = [f"{escape(str(name), quote=False)} · {look.number(one.now, 0)}"
-             + change(look, one.now, one.before) + (' ❗' if one.notable else '')
+             + moved(look, one.now, one.before, 'n') + (' ❗' if one.notable else '')
              for name, one in known.head(most).iterrows()]
     for kind in ('new', 'gone'):
         terms = report.terms[report.terms.kind == kind].index[:8]
@@ -289,7 +277,7 @@ def view_trend_file(look:Look, kind:str, first:str, app:str)->Page:
     report = trend_report(look.connection, period, app)
     return Page(look.say('trend_head', period=title(look, period)),
                 file=(f'tren-{period.name}.xlsx',
-                      lambda: workbook().trend_workbook(report, language)))
+                      lambda: trend_workbook(report, language)))
 
 def on_trend_month(ask:Ask, given:dict)->None:
     "`/trendbulan`."

@@ -7,7 +7,7 @@ __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'going', 'begin', 'on_r
            'progress_text', 'duration', 'rewrite', 'train_and_tell', 'view_trained', 'view_untrained',
            'view_retrainstatus']
 
-# %% ../../nbs/bots/09_admin_training.ipynb #92f70d81
+# %% ../../nbs/bots/09_admin_training.ipynb #e62cc900
 import asyncio
 import logging
 import re
@@ -20,7 +20,7 @@ from telegram.ext import ExtBot
 
 from .admin import (Ask, Command, Look, Office, Page, Toast, button_data, note, opens,
                                put, row, show)
-from .admin_model import figures, gate_table, moment, retrain_row, version_of
+from .admin_model import gate_table, moment, retrain_row, version_of
 from ..core.config import Settings
 from ..core.privacy import mask
 from ..core.texts import catalogue
@@ -129,7 +129,7 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
             enqueue(connection, f'telegram:{bot.id}', end, datetime.now(timezone.utc))
     await asyncio.to_thread(promise)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #573df7ed
+# %% ../../nbs/bots/09_admin_training.ipynb #5cec920a
 def view_trained(look:Look, number:str)->Page:
     "The gate's table, and what can be done."
     version, now = version_of(look, int(number)), current(look.settings.artifacts/'models')
@@ -137,8 +137,9 @@ def view_trained(look:Look, number:str)->Page:
     failed = sum(not check['passed'] for check in verdict['checks'])
     key = 'trained_failed' if failed else 'trained_passed'
     if version.number == now: key = 'trained_now'
-    text = '\n\n'.join([look.say(key, number=number, failed=failed, checks=len(verdict['checks'])),
-                        gate_table(look, version.verdict), figures(look, version)])
+    head = look.say(key, number=number, failed=failed, checks=len(verdict['checks']))
+    learned = look.say('learned_from', n=version.metrics.get('n_train', 0))
+    text = '\n\n'.join([head, gate_table(look, version.verdict), learned])
     if version.number == now: return Page(text)
     use = look.say('button_use', number=number)
     keep = look.say('button_keep', number=str(now)) if now else look.say('button_no')
