@@ -49,7 +49,7 @@ def trials(storage, study):
 
 def test_a_planted_improvement_is_found_and_kept_for_later(monkeypatch, storage, tmp_path):
     learners_that(monkeypatch, lambda options: 0.75 + 0.2 * (options.svm_cost > 0.6))
-    found = tune(*tickets(480), 20, storage=storage)
+    found = tune(*tickets(480), 12, storage=storage)
     assert found.improved and found.options.svm_cost > 0.6
     assert 0.7 < found.before < 0.8 and 0.9 < found.after
     assert str(found).startswith(f'improved from {found.before:.4f} to {found.after:.4f}: macro-F1')
@@ -57,15 +57,15 @@ def test_a_planted_improvement_is_found_and_kept_for_later(monkeypatch, storage,
     kept = json.loads((tmp_path/'tuning/tuned.json').read_text())
     assert (kept['study'], kept['after'], read_options(tmp_path/'tuning/tuned.json')) == (
         found.study, found.after, found.options)
-    again = tune(*tickets(480), 20, storage=storage, start=found.options)
+    again = tune(*tickets(480), 12, storage=storage, start=found.options)
     assert again.options == found.options and not again.improved, 'it is where it should be already'
 
 
 def test_luck_is_no_improvement(monkeypatch, storage, tmp_path):
     learners_that(monkeypatch, lambda options: 0.8)
-    found = [tune(*tickets(480), 10, storage=storage, seed=seed) for seed in range(6)]
-    assert np.mean([one.promised for one in found]) > 0.81, 'the best of ten equals looks better than it is'
-    assert sum(one.improved for one in found) <= 2
+    found = [tune(*tickets(240), 6, storage=storage, seed=seed) for seed in range(5)]
+    assert np.mean([one.promised for one in found]) > 0.81, 'the best of six equals looks better than it is'
+    assert sum(one.improved for one in found) <= 1
     lucky = next(one for one in found if not one.improved)
     assert lucky.options == Options() and f'no improvement ({lucky.before:.4f}' in str(lucky)
     write_tuned(tmp_path/'tuned.json', lucky)
@@ -183,9 +183,9 @@ class Worker:
             [sys.executable, '-c', WORKER, str(Path(__file__).parent), storage, str(n),
              str(hangs_after), str(tickets)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {'OMP_NUM_THREADS': '1'})
-        assert self.process.stdout.readline() == 'ready\n'
 
     def go(self):
+        "Let it begin."
         self.process.stdin.write('\n')
         self.process.stdin.flush()
 
@@ -196,8 +196,8 @@ class Worker:
 
     def end(self):
         "How many trials it did, the study's name, and how many that has."
-        *did, last = self.process.communicate(timeout=120)[0].splitlines()
-        assert self.process.returncode == 0
+        *did, last = self.process.stdout.read().splitlines() or ['']
+        assert self.process.wait() == 0, 'a worker failed; its error is above'
         return did.count('trial'), *last.split()
 
 
@@ -212,31 +212,34 @@ def postgres():
 
 
 def test_two_workers_share_a_study(postgres):
-    workers = [Worker(postgres, 12) for _ in range(2)]
+    workers = [Worker(postgres, 10) for _ in range(2)]
+    for worker in workers: worker.wait_until('ready\n')
     for worker in workers: worker.go()
     (one, study, _), (two, same, _) = (worker.end() for worker in workers)
     done = trials(postgres, study)
     assert study == same and one and two, (one, two)
-    assert one + two == len(done) in (12, 13), 'both may be at work when the twelfth ends'
+    assert one + two == len(done) in (10, 11), 'both may be at work when the tenth ends'
     assert {trial.state.name for trial in done} <= {'COMPLETE', 'PRUNED'}
     drawn = [tuple(trial.params.values()) for trial in done if trial.params != asdict(Options())]
-    assert len(drawn) == len(set(drawn)) >= 10, 'nobody repeats what the other tries'
+    assert len(drawn) == len(set(drawn)) >= 9, 'nobody repeats what the other tries'
 
 
-@pytest.mark.parametrize('place', ['file', 'server'])
+@pytest.mark.parametrize('place', ['file', pytest.param('server', marks=pytest.mark.bench)])
 def test_kill_9_loses_no_trial(place, storage, request):
     storage = storage if place == 'file' else request.getfixturevalue('postgres')
     killed = Worker(storage, 7, hangs_after=2, tickets=132)
+    successor = Worker(storage, 7, tickets=132)
+    killed.wait_until('ready\n')
     killed.go()
     killed.wait_until('hangs\n')
     killed.process.send_signal(signal.SIGKILL)
     killed.process.wait()
-    successor = Worker(storage, 7, tickets=132)
     [study] = [s.study_name for s in optuna.get_all_study_summaries(storage) if s.n_trials == 3]
     watching, deadline = tuning._open_storage(optuna, storage), time.monotonic() + 60
     while not watching._get_stale_trial_ids(watching.get_study_id_from_name(study)):
         assert time.monotonic() < deadline, 'nobody notices that the worker is gone'
         time.sleep(0.1)
+    successor.wait_until('ready\n')
     successor.go()
     did, same, finished = successor.end()
     done = trials(storage, study)

@@ -6,7 +6,7 @@
 __all__ = ['HEARTBEAT', 'WARM_UP', 'WINS', 'predictions', 'macro_f1', 'suggest', 'TuningError', 'win_share', 'Tuned', 'tune',
            'write_tuned', 'read_options']
 
-# %% ../../nbs/ml/07_tuning.ipynb #a0f2d160
+# %% ../../nbs/ml/07_tuning.ipynb #b96a048e
 import hashlib
 import json
 import warnings
@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from random import random
+from time import sleep
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from sqlalchemy.exc import DBAPIError
 
 from .calibration import fit_pool, pool
 from .classifier import divide
@@ -80,7 +83,7 @@ def _objective(optuna, lines, y, fold_of, seed):
 
     return objective
 
-# %% ../../nbs/ml/07_tuning.ipynb #76374d68
+# %% ../../nbs/ml/07_tuning.ipynb #61b3cfd8
 class TuningError(Exception):
     "Why there is no search; the message says what to do."
 
@@ -100,18 +103,18 @@ HEARTBEAT = 10 # seconds; twice as long without a sign, and a worker counts as g
 
 
 def _open_storage(optuna, url):
-    from sqlalchemy.exc import IntegrityError, ProgrammingError
-
     patient = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2)
         make = partial(optuna.storages.RDBStorage, url, patient, heartbeat_interval=HEARTBEAT,
                        heartbeat_stale_trial_callback=retry)
-        try:
-            return make()
-        except (IntegrityError, ProgrammingError): # another worker made the tables just now
-            return make()
+        for pause in (0.2, 0.4, 0.8, 1.6): # while another worker makes the tables
+            try:
+                return make()
+            except DBAPIError:
+                sleep(pause * (1 + random()))
+        return make()
 
 # %% ../../nbs/ml/07_tuning.ipynb #b898f5e9
 WARM_UP = 5 # trials
@@ -160,8 +163,8 @@ def win_share(
         wins += (gain > 0) + 0.5 * (gain == 0)
     return wins / draws
 
-# %% ../../nbs/ml/07_tuning.ipynb #c3cc7d1c
-WINS = 0.9 # share of the draws that found options must win to be kept
+# %% ../../nbs/ml/07_tuning.ipynb #ed00252d
+WINS = 0.95 # share of the draws that found options must win to be kept
 
 
 @dataclass(frozen=True)
