@@ -451,18 +451,17 @@ def test_a_half_written_line_of_progress_waits_for_its_end(tmp_path):
 
 def test_how_long_it_takes_is_known_from_a_run_like_it(quick, tmp_path):
     small, data = notebook(tmp_path), tmp_path / 'data.csv'
-    def expected(text, **parameters):
+    def run(text, **parameters):
         data.write_text(text)
-        steps = []
-        made = retrain(data, tmp_path, notebook=small, on_progress=steps.append, parameters=parameters)
-        took = [datetime.fromisoformat(at) for at in (made.run.started, made.run.ended)]
-        return steps[0].seconds_left, (took[1] - took[0]).total_seconds()
-    left, took = expected('x' * 1000)
-    assert left is None
-    left, _ = expected('x' * 1500)
-    assert 0 < left <= 1.5 * took
-    assert expected('x' * 9000)[0] is None, 'more data than any run had'
-    assert expected('x' * 1000, right=.9)[0] is None, 'asked for something else'
+        made = retrain(data, tmp_path, notebook=small, parameters=parameters).run
+        began, ended = map(datetime.fromisoformat, (made.started, made.ended))
+        first = (tmp_path / 'runs' / made.id / 'progress.jsonl').read_text().split('\n')[0]
+        return json.loads(first)['seconds_left'], (ended - began).total_seconds()
+    expected, took = run('x' * 1000)
+    assert expected is None
+    assert run('x' * 1500)[0] == pytest.approx(1.5 * took)
+    assert run('x' * 9000)[0] is None, 'more data than any run had'
+    assert run('x' * 1000, right=.9)[0] is None, 'asked for something else'
 
 
 @pytest.fixture(scope='module')
