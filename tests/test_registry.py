@@ -1,5 +1,6 @@
 """Registry under faults: damage, strangers, many writers, kill -9, promotions during predictions."""
 import asyncio
+import itertools
 import json
 import logging
 import os
@@ -9,13 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
+from ml_data import tickets as examples
 
-from mytech.services import registry
+from mytech.core.config import load_settings
+from mytech.ml.classifier import Scored, SymptomClassifier, fit_classifier
+from mytech.ml.decision import Policy
+from mytech.services import predictor, registry
 from mytech.services.registry import LiveModel, RegistryError
 from mytech.wiring import follow_model
 
@@ -316,6 +322,87 @@ def test_200_promotions_while_threads_predict(tmp_path):
             assert began[version] <= end and start <= ended.get(version, start) + 2
     assert len({v for mine in answers for *_, v, _ in mine}) > 20
     assert live.problem is None
+
+
+@pytest.fixture
+def restless():
+    "Threads that take turns a hundred times as often: what can come between two lines, does."
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 100)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.fixture(scope='module')
+def real_models(tmp_path_factory):
+    "A registry of 21 real classifiers, each of which says its number with every label."
+    folder, texts = tmp_path_factory.mktemp('real'), examples(240)
+    model = fit_classifier(*texts, num_threads=1)
+    for number in range(1, 22):
+        replace(model, labels=tuple(f'{number} {label}' for label in model.labels)).save(folder / f'c{number}')
+        registry.register(folder / 'models', folder / f'c{number}', metrics={}, run_id=str(number))
+    registry.promote(folder / 'models', 1)
+    return folder / 'models'
+
+
+def test_10_000_predictions_in_flight_over_20_promotions(real_models, restless, monkeypatch):
+    monkeypatch.setattr(predictor, 'policy_in_force', lambda settings, model: Policy((), model.labels[0].split()[0]))
+    live = LiveModel(real_models, SymptomClassifier.load, every=0.001)
+    predict, texts, solvings = predictor.Predictor(live, load_settings(None)), *examples(240)[:2]
+    began, left, done, answers, errors = {1: time.monotonic()}, {}, Event(), [[] for _ in range(4)], []
+
+    def ask(mine, lot):
+        try:
+            while not done.is_set():
+                asked = lot.sample(range(240), lot.choice([1, 1, 1, 16]))
+                start = time.monotonic()
+                said = predict([texts[i] for i in asked], [solvings[i] for i in asked])
+                mine.append((start, time.monotonic(), len(asked), said))
+        except Exception as error: errors.append(error)
+
+    def total(): return sum(n for mine in answers for _, _, n, _ in list(mine))
+
+    threads = [Thread(target=ask, args=[mine, random.Random(n)]) for n, mine in enumerate(answers)]
+    for thread in threads: thread.start()
+    try:
+        for number in range(2, 22):
+            wait_for(lambda wanted=total() + 500: errors or total() >= wanted, 60)
+            began[number] = time.monotonic()
+            registry.promote(real_models, number)
+            wait_for(lambda number=number: errors or live.current()[0] == number, 60)
+            left[number - 1] = time.monotonic()
+        wait_for(lambda wanted=total() + 500: errors or total() >= wanted, 60)
+    finally:
+        done.set()
+        for thread in threads: thread.join()
+
+    assert errors == [] and live.problem is None and total() >= 10_000
+    for mine in answers:
+        for start, end, n, said in mine:
+            assert len(said) == n
+            [(version, model, policy)] = {(one.model_version, one.label.split()[0], one.status) for one in said}
+            assert version == f'v{model}' == f'v{policy}'
+            assert began[int(model)] <= end and start <= left.get(int(model), start)
+    assert {one.model_version for mine in answers for *_, said in mine for one in said} == {f'v{n}' for n in range(1, 22)}
+
+
+def test_a_prediction_is_of_one_version_though_every_look_finds_another(restless, monkeypatch):
+    class Number(int):
+        def predict_many(self, texts, solvings): return [Scored(str(self), 1., ())] * len(texts)
+
+    monkeypatch.setattr(predictor, 'policy_in_force', lambda settings, model: Policy((), str(model)))
+    turn = itertools.count()
+    live = SimpleNamespace(current=lambda: (number := next(turn) % 2, Number(number)))
+    predict, answers = predictor.Predictor(live, None), [[] for _ in range(4)]
+
+    def ask(mine):
+        for _ in range(2000): mine.extend(predict(['otp'], ['']))
+
+    threads = [Thread(target=ask, args=[mine]) for mine in answers]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    said = {(one.model_version, one.label, one.status) for mine in answers for one in mine}
+    assert said == {('v0', '0', '0'), ('v1', '1', '1')} and [len(mine) for mine in answers] == [2000] * 4
 
 
 def test_a_process_that_nobody_asks_takes_up_a_promotion_within_two_seconds(models):
