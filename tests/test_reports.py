@@ -23,7 +23,7 @@ from mytech.ops.export import write_csv
 from mytech.ops.periods import KINDS, Period, current, day, iso_week, month, parts_of, quarter, week_of_month
 from mytech.ops.reports import Rate, audited, model_report, monitoring, monitoring_row, pending
 from mytech.ops.ticket_report import ticket_report, unanswered
-from mytech.ops.trends import trend_report
+from mytech.ops.trends import changes, trend_report
 from mytech.ops.workbook import model_workbook, ticket_workbook, trend_workbook
 from mytech.services.store import chats, open_store, predictions, reviews, tickets
 
@@ -35,11 +35,13 @@ PAUSES = ()
 
 # A random store, and the same as a table
 
+EDGES = [(9, 30, 0), (10, 1, 0), (10, 26, 0), (11, 1, 0), (11, 30, 0), (10, 4, 2), (10, 4, 3), (10, 25, 2), (10, 25, 3), (11, 1, 1), (11, 1, 2)]
+
+
 def moment(rng, zone):
-    "Some time in the autumn of 2026; every other one at an edge: midnight, a new hour, the end of summer time."
+    "Some time in the autumn of 2026; every other one at an edge: of a day, a month, a week, or where clocks change."
     if rng.random() < .5: return datetime(2026, 9, 20, tzinfo=timezone.utc) + timedelta(seconds=rng.randrange(70 * 86400))
-    one = date(2026, rng.choice([9, 10, 11]), rng.choice([1, 5, 25, 30]))
-    local = datetime(one.year, one.month, one.day, rng.choice([0, 0, 0, 2, 3, 23]), tzinfo=zone, fold=rng.randrange(2))
+    local = datetime(2026, *rng.choice(EDGES), tzinfo=zone, fold=rng.randrange(2))
     return local.astimezone(timezone.utc) + timedelta(microseconds=rng.choice([-1_000_000, -1, 0, 1, 999_999, 60_000_000]))
 
 
@@ -268,6 +270,11 @@ def test_trends_are_those_of_logs(house):
             a, b = now.get(symptom, 0), before.get(symptom, 0)
             assert row.change == near((a - b) / b if b else np.nan)
             assert row.notable == (abs(a - b) > 3 * (a + b) ** .5)
+
+
+@pytest.mark.parametrize('now, before, notable', [(25, 10, False), (30, 10, True), (10, 30, True), (10, 0, True), (9, 0, False), (0, 0, False)])
+def test_what_chance_explains_is_not_notable(now, before, notable):
+    assert changes(pd.Series({'BAI': now}), pd.Series({'BAI': before})).notable.tolist() == [notable]
 
 
 def test_words_come_and_go():
