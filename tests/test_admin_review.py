@@ -318,6 +318,27 @@ def test_a_lost_edit_does_not_end_a_training(desk, models, monkeypatch):
     assert chat.lost == 0 and 'lolos' in end.text
 
 
+@pytest.mark.parametrize('begun', [False, True])
+def test_a_bot_that_stops_ends_the_training_and_keeps_the_promise(desk, begun):
+    desk.types('/retrain')
+    told, go_on, seen = threading.Event(), threading.Event(), []
+    def train(mode, tell):
+        if begun: tell(Step('start', 0))
+        told.set()
+        assert go_on.wait(10)
+        try: tell(Step('fit', 10))
+        except RetrainError as error: seen.append(str(error))
+    async def stop():
+        training = asyncio.create_task(train_and_tell(desk.office, Chat(), train, job(desk)[0]))
+        while not told.is_set(): await asyncio.sleep(.01)
+        training.cancel()
+        await asyncio.sleep(.05)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError): await training
+    asyncio.run(stop())
+    assert seen == ['cancelled'] and len(job(desk)) == 1
+
+
 # ---- what Telegram says
 
 @pytest.mark.parametrize('error, expected', [(BadRequest('Message is not modified'), None), (BadRequest('chat not found'), Refused), (TimedOut(), SendLater), (RetryAfter(7), SendLater)])

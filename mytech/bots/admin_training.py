@@ -7,12 +7,13 @@ __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'going', 'begin', 'on_r
            'progress_text', 'duration', 'rewrite', 'train_and_tell', 'view_trained', 'view_untrained',
            'view_retrainstatus']
 
-# %% ../../nbs/bots/09_admin_training.ipynb #e62cc900
+# %% ../../nbs/bots/09_admin_training.ipynb #0b49524e
 import asyncio
 import logging
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from threading import Event
 
 from sqlalchemy import select
 from telegram.error import TelegramError
@@ -90,7 +91,7 @@ def duration(office:Office, seconds:float)->str:
     if seconds < 90: return office.say('seconds', n=max(5 * round(seconds / 5), 5))
     return office.say('minutes', n=round(seconds / 60))
 
-# %% ../../nbs/bots/09_admin_training.ipynb #ca016dc5
+# %% ../../nbs/bots/09_admin_training.ipynb #80fded1f
 Train = Callable[[str, Callable[[Step], None]], Retrained] # mode, where steps are told
 
 async def rewrite(office:Office, bot:ExtBot, payload:dict, message_id:int, steps:list[Step],
@@ -113,9 +114,17 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
     "Trains, and shows how it goes in one message."
     sent = await bot.send_message(payload['chat_id'], progress_text(office, None),
                                   message_thread_id=payload['thread_id'], parse_mode='HTML')
-    steps:list[Step] = []
+    steps, stopped = [], Event()
+    def tell(step:Step)->None:
+        if stopped.is_set(): raise RetrainError('cancelled')
+        steps.append(step)
+
     watching = asyncio.create_task(rewrite(office, bot, payload, sent.message_id, steps))
-    try: made = await asyncio.to_thread(train, payload['mode'], steps.append)
+    try: made = await asyncio.to_thread(train, payload['mode'], tell)
+    except asyncio.CancelledError:
+        stopped.set()
+        cancel(office.settings.artifacts)
+        raise
     except RetrainError as error: view, args = 'untrained', [mask(str(error))[:600]]
     except Exception as error:
         log.exception('training')
