@@ -56,7 +56,7 @@ def test_an_empty_variable_is_an_unset_one(name, monkeypatch):
 
 
 WRONG = [
-    ('TIMEZONE', 'WIB'), ('TIMEZONE', '../etc/passwd'), ('DEBUG', 'perhaps'), ('BOT_LANGUAGE', 'fr'),
+    ('TIMEZONE', 'WIB'), ('DIGEST_TIME', '730'), ('DIGEST_TIME', '25:00'), ('TIMEZONE', '../etc/passwd'), ('DEBUG', 'perhaps'), ('BOT_LANGUAGE', 'fr'),
     ('DATABASE_URL', 'mytech.db'), ('TELEGRAM_BOT_TOKEN', 'hunter2'),
     ('TELEGRAM_BOT_TOKEN_REPORTING', '12:x y'), ('TELEGRAM_API_BASE', 'localhost:8081'),
     ('TECH_CHAT_ID', '@teknisi'), ('OPS_CHAT_ID', '1.5'), ('ADMIN_CHAT_ID', '1;2'), ('REPORT_CHAT_ID', '--1'),
