@@ -7,14 +7,14 @@ __all__ = ['ALIASES', 'destination', 'parted', 'private', 'aliases', 'Following'
            'log_runs', 'Loaded', 'register_version', 'bring_in_step', 'set_aliases', 'hindrance', 'create_database',
            'follow', 'status', 'promote_version', 'stamp', 'keep_in_step']
 
-# %% ../../nbs/services/05_mlflow.ipynb #93bf3174
+# %% ../../nbs/services/05_mlflow.ipynb #944f2b61
 import asyncio
 import json
 import logging
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
@@ -238,18 +238,17 @@ def create_database(file:Path)->None:
     sync(fresh)
     fresh.rename(file)
 
-# %% ../../nbs/services/05_mlflow.ipynb #d2581c2a
+# %% ../../nbs/services/05_mlflow.ipynb #a14018d4
 def follow(uri:str, artifacts:str, experiment:str, model:str, mend:bool)->Following:
     "Compare, after mending if `mend`."
     where, models = parted(uri)[0], Path(artifacts)/'models'
     if problem := hindrance(uri, mend): return Following(where, experiment, model, problem=problem)
     from mlflow import MlflowClient
-    client = MlflowClient(*2 * [where if uri.startswith('http') else uri])
-    if mend:
-        with exclusive(models/'.mlflow'):
-            if uri.startswith('sqlite:///') and not Path(uri[10:]).exists():
-                create_database(Path(uri[10:]))
-            problem = bring_in_step(client, Path(artifacts), experiment, model)
+    with exclusive(models/'.mlflow') if mend else nullcontext():
+        if uri.startswith('sqlite:///') and not Path(uri[10:]).exists():
+            create_database(Path(uri[10:]))
+        client = MlflowClient(*2 * [where if uri.startswith('http') else uri])
+        if mend: problem = bring_in_step(client, Path(artifacts), experiment, model)
     return Following(where, experiment, model, *compare(client, models, model), problem)
 
 def _answer()->None:
