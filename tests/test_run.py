@@ -161,7 +161,7 @@ def test_a_misspelt_dot_env_value(tmp_path):
 
 
 @pytest.mark.parametrize('options, settings, named', [
-    (['--only', 'collektor'], {}, '--only collektor: no such part. Expected: sandbox, collector, api'),
+    (['--only', 'collektor'], {}, '--only collektor: no such part. Expected: sandbox, collector, admin, api'),
     ([], {'DATABASE_URL': 'sqlite:////proc/none/mytech.db'}, 'DATABASE_URL sqlite:////proc/none/mytech.db: '),
     ([], {'DATABASE_URL': 'postgresql://mytech:geheim@127.0.0.1:1/mytech'}, 'DATABASE_URL postgresql://mytech:[token]@127.0.0.1:1/mytech'),
     ([], {'ARTIFACTS_URL': '/dev/null'}, 'ARTIFACTS_URL'),
