@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from mytech.ops.card import period_title
+from mytech.ops.card import BLUE, GREY, ORANGE, PAPER, period_title
 from mytech.ops.charts import model_chart, ticket_chart, trend_chart
 from mytech.ops.export import write_csv
 from mytech.ops.periods import KINDS, Period, current, day, iso_week, month, parts_of, quarter, week_of_month
@@ -488,6 +488,29 @@ def test_a_file_holds_what_the_report_says(nasty):
     texts = ElementTree.fromstring(book.read('xl/sharedStrings.xml'))
     assert '=cmd|calc' in {node.text for node in texts.iter() if node.tag.endswith('}t')}
     assert 'xl/media/image1.png' in book.namelist()
+
+
+SEEN_BY = {
+    'most people': np.eye(3),
+    'protanopes': [[.152286, 1.052583, -.204868], [.114503, .786281, .099216], [-.003882, -.048116, 1.051998]],
+    'deuteranopes': [[.367322, .860646, -.227968], [.280085, .672501, .047413], [-.011820, .042940, .968881]],
+    'tritanopes': [[1.255528, -.076749, -.178779], [-.078411, .930809, .147602], [.004733, .691367, .303900]],
+    'a printer': np.tile([.2126, .7152, .0722], (3, 1))}
+
+
+def lab(color, eyes):
+    "CIE L*a*b* of a colour as these eyes see it (Machado et al. 2009)."
+    c = np.array([int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)])
+    light = np.clip(np.array(eyes) @ np.where(c <= .04045, c / 12.92, ((c + .055) / 1.055) ** 2.4), 0, 1)
+    x, y, z = np.cbrt(np.array([[.4124, .3576, .1805], [.2126, .7152, .0722], [.0193, .1192, .9505]]) @ light / [.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize('eyes', SEEN_BY)
+def test_colours_stay_apart(eyes):
+    colors = [lab(color, SEEN_BY[eyes]) for color in (BLUE, ORANGE, GREY, PAPER)]
+    apart = min(np.linalg.norm(one - other) for n, one in enumerate(colors) for other in colors[:n])
+    assert apart > (10 if eyes == 'a printer' else 20)
 
 
 def test_titles():

@@ -69,9 +69,9 @@ def against(period:Period, language:str)->str:
         f'{now.day} {month(now.month, language)[:3]} {now:%H:%M}')
     return say('chart_until', language, moment=clock)
 
-# %% ../../nbs/ops/14_card.ipynb #722ec656
+# %% ../../nbs/ops/14_card.ipynb #420ad3f1
 INK, SOFT, FAINT, PAPER = '#1c2733', '#5b6773', '#dfe3e7', '#fcfcfa'
-BLUE, ORANGE, GREY, BROWN = '#0b62a4', '#f0a11f', '#aab3bc', '#8f5300'
+BLUE, ORANGE, GREY, BROWN = '#0b62a4', '#de8a0c', '#b8c1c9', '#8f5300'
 WIDTH, DPI = 5.4, 200 # inches; 1080 pixels
 LEFT, RIGHT = .32, .3
 
@@ -169,7 +169,7 @@ def name_parts(ax:Axes, parts:Sequence, kind:str, language:str)->None:
     ax.set_xticks(shown, [names[n] for n in shown])
     ax.set_xlim(-.6, len(parts) - .4)
 
-# %% ../../nbs/ops/14_card.ipynb #0d7ee44d
+# %% ../../nbs/ops/14_card.ipynb #d87c7b5b
 def legend(ax:Axes)->None:
     "What the colours mean, in one line above the plot."
     ax.legend(loc='lower left', bbox_to_anchor=(0, 1.01), ncol=3, frameon=False, fontsize=9,
@@ -180,7 +180,8 @@ def draw_bars(ax:Axes, layers:Sequence[tuple[str,str,np.ndarray]], language:str)
     "Stacked bars from (label, colour, counts), the first layer at the bottom."
     floor = np.zeros(len(layers[0][2]))
     for label, color, counts in layers:
-        ax.bar(range(len(counts)), counts, .82, bottom=floor, color=color, label=label)
+        ax.bar(range(len(counts)), counts, .82, bottom=floor, color=color, label=label,
+               edgecolor=PAPER, lw=.5)
         floor = floor + counts
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.yaxis.set_major_formatter(lambda value, _: number(value, language, 0))

@@ -91,13 +91,13 @@ def ticket_chart(
     if n: _draw_solvers(fig, 6.52, report, language)
     return png(fig)
 
-# %% ../../nbs/ops/15_charts.ipynb #22f4da24
+# %% ../../nbs/ops/15_charts.ipynb #b8dc40ab
 def _model_tiles(report:ModelReport, language:str)->list[Tile]:
     now, before = report.numbers, report.before
     shown = [('chart_predicted', now.predicted, before.predicted, 'n'),
              ('chart_auto', now.automation_rate, before.automation_rate, 'percent', 1),
              ('chart_confidence', now.confidence, before.confidence, 'percent', 1)]
-    rate = now.audit if now.audit.n else now.precision
+    rate = now.checked
     low, high = (number(100 * bound, language, 0) for bound in rate.interval)
     sure = (say('chart_interval', language, low=low, high=high, n=rate.n) if rate.n else
             say('chart_unchecked', language))

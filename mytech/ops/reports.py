@@ -53,7 +53,7 @@ def audited(
     "Whether a ticket belongs to the audit sample (Knuth's multiplicative hash of its number)."
     return ticket_id * 2_654_435_761 % 2**32 < int(share * 2**32)
 
-# %% ../../nbs/ops/00_reports.ipynb #ef4a6f15
+# %% ../../nbs/ops/00_reports.ipynb #bea8c15d
 @dataclass(frozen=True)
 class ModelNumbers:
     "What became of the predictions of some stretch of time."
@@ -72,6 +72,10 @@ class ModelNumbers:
     def automation_rate(self)->float|None: return Rate(self.auto, self.predicted).value
     @property
     def review_rate(self)->float|None: return Rate(self.review, self.predicted).value
+    @property
+    def checked(self)->Rate:
+        "The rate of right AUTO labels to be shown: of the audit sample, once it has any."
+        return self.audit if self.audit.n else self.precision
     @property
     def accuracy(self)->float|None: return Rate(self.stood, self.reviewed).value
 
