@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'going', 'begin', 'on_retrain', 'on_train', 'on_cancel', 'phase_of',
-           'progress_text', 'duration', 'rewrite', 'train_and_tell', 'view_trained', 'view_untrained',
+           'progress_text', 'duration', 'rewrite', 'train_and_tell', 'search_line', 'view_trained', 'view_untrained',
            'view_retrainstatus']
 
-# %% ../../nbs/bots/09_admin_training.ipynb #0b49524e
+# %% ../../nbs/bots/09_admin_training.ipynb #34a78ec6
 import asyncio
 import logging
 import re
@@ -29,7 +29,7 @@ from ..ops.progress import Step, told
 from ..ops.retrain import Retrained
 from ..ops.runs import RetrainError, Run, cancel, runs
 from ..services.outbox import enqueue
-from ..services.registry import current, versions
+from ..services.registry import ModelVersion, current, versions
 from ..services.store import outbox
 from ..services.tickets import count_new
 
@@ -91,7 +91,7 @@ def duration(office:Office, seconds:float)->str:
     if seconds < 90: return office.say('seconds', n=max(5 * round(seconds / 5), 5))
     return office.say('minutes', n=round(seconds / 60))
 
-# %% ../../nbs/bots/09_admin_training.ipynb #80fded1f
+# %% ../../nbs/bots/09_admin_training.ipynb #b02edb7f
 Train = Callable[[str, Callable[[Step], None]], Retrained] # mode, where steps are told
 
 async def rewrite(office:Office, bot:ExtBot, payload:dict, message_id:int, steps:list[Step],
@@ -110,6 +110,7 @@ async def rewrite(office:Office, bot:ExtBot, payload:dict, message_id:int, steps
             shown = text
         await asyncio.sleep(every if shown else 0.3)
 
+# %% ../../nbs/bots/09_admin_training.ipynb #79f57e5a
 async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->None:
     "Trains, and shows how it goes in one message."
     sent = await bot.send_message(payload['chat_id'], progress_text(office, None),
@@ -138,7 +139,15 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
             enqueue(connection, f'telegram:{bot.id}', end, datetime.now(timezone.utc))
     await asyncio.to_thread(promise)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #5cec920a
+# %% ../../nbs/bots/09_admin_training.ipynb #00712f1a
+def search_line(look:Look, version:ModelVersion)->str:
+    "What a search for better options came to; empty when there was none."
+    found = version.metrics.get('tuning') or {}
+    if not found.get('trials'): return ''
+    key = 'search_better' if found['improved'] else 'search_kept'
+    scores = {name: look.number(found[name], 3) for name in ('before', 'after')}
+    return '\n' + look.say(key, n=found['trials'], **scores)
+
 def view_trained(look:Look, number:str)->Page:
     "The gate's table, and what can be done."
     version, now = version_of(look, int(number)), current(look.settings.artifacts/'models')
@@ -148,7 +157,7 @@ def view_trained(look:Look, number:str)->Page:
     if version.number == now: key = 'trained_now'
     head = look.say(key, number=number, failed=failed, checks=len(verdict['checks']))
     learned = look.say('learned_from', n=version.metrics.get('n_train', 0))
-    text = '\n\n'.join([head, gate_table(look, version.verdict), learned])
+    text = '\n\n'.join([head, gate_table(look, version.verdict), learned + search_line(look, version)])
     if version.number == now: return Page(text)
     use = look.say('button_use', number=number)
     keep = look.say('button_keep', number=str(now)) if now else look.say('button_no')
@@ -156,6 +165,7 @@ def view_trained(look:Look, number:str)->Page:
         (use, 'confirm', number) if failed else (use, 'promote', number, now or 0),
         (keep, 'kept', now or 0)),))
 
+# %% ../../nbs/bots/09_admin_training.ipynb #51e32468
 def view_untrained(look:Look, reason:str)->Page:
     "Why there is no new model."
     if 'cancelled' in reason: return Page(look.say('training_cancelled'), (retrain_row(look),))
