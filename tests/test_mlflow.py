@@ -31,8 +31,8 @@ from mytech.ml.classifier import SymptomClassifier
 from mytech.ops import runs
 from mytech.ops.gate import Answers, HeldOut, save_held_out
 from mytech.services import mlflow_follower, registry
-from mytech.services.mlflow_follower import (aliases, bring_in_step, compare, create_database, destination, keep_in_step,
-                                             promote_version, stamp, status)
+from mytech.services.mlflow_follower import (aliases, bring_in_step, compare, create_database, destination, follow,
+                                             keep_in_step, promote_version, stamp, status)
 
 RUN = {'status': 'done', 'notebook': '03_training.ipynb', 'started': '2026-11-20T02:00:00.000+00:00',
        'ended': '2026-11-20T02:01:00.000+00:00', 'parameters': {'seed': 42}, 'revision': 'a1b2c3',
@@ -214,6 +214,17 @@ def test_whatever_call_was_the_last_the_next_time_makes_it_whole(artifacts, clie
         assert contents(client, name) == WHOLE, died[-1]
         if len(died) < calls: break
     assert {'create_run', 'log_batch', 'set_terminated', 'create_model_version', 'set_registered_model_alias'} <= set(died)
+
+
+def test_a_database_of_our_own_is_whole_or_not_there(artifacts, monkeypatch):
+    def full(path): raise OSError(28, 'No space left on device')
+    uri = f'sqlite:///{artifacts}/own.db'
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='No space left'):
+        patch.setattr(mlflow_follower, 'sync', full)
+        follow(uri, str(artifacts), 'own', 'own', True)
+    assert (artifacts/'.own.db.new').exists() and not (artifacts/'own.db').exists()
+    found = asyncio.run(status(house(artifacts, uri), mend=True))
+    assert (found.problem, found.behind, list(found.versions)) == ('', 0, ['v1', 'v2'])
 
 
 def test_a_second_time_changes_nothing(artifacts, client):
