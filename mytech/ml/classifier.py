@@ -136,7 +136,7 @@ def _scored(labels, p, in_scope, k):
     tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
     return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
 
-# %% ../../nbs/ml/04_classifier.ipynb #e7b53238
+# %% ../../nbs/ml/04_classifier.ipynb #e735fcb2
 def _class_weights(wanted, names, y):
     "(n_classes,), or None where all weigh the same. Raises `ValueError` on an unknown class."
     if wanted is None:
@@ -160,7 +160,7 @@ def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
     "The learners, and what they say of rows they have not seen."
     learned = []
     for i, fit in enumerate(fits):
-        tell("learners", 0.15 + 0.1 * i)
+        tell("learners", 0.03 + 0.15 * i)
         learned.append(out_of_fold(fit, rows, y, n_classes, fold_of, num_threads))
     return tuple(learner for learner, _ in learned), [scores for _, scores in learned]
 
@@ -218,7 +218,7 @@ def divide(
     lines, owner = _both_forms(texts, solvings)
     return names, lines, y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
 
-# %% ../../nbs/ml/04_classifier.ipynb #97869807
+# %% ../../nbs/ml/04_classifier.ipynb #f5b9a73b
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -240,25 +240,25 @@ def fit_classifier(
     features, rows = fit_features(lines, options.min_count)
     weight = _class_weights(class_weight, names, y)
     fits = learner_fits(options, seed, features.n_words, weight)
-    tell("topics", 0.1)
+    tell("topics", 0.02)
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
     learners, opinions = _heard(_fits(fits, seed, names, resampling), rows, y, len(names), fold_of,
                                 num_threads, tell)
-    tell("booster", 0.65)
+    tell("booster", 0.78)
     stacked, booster = _stack(opinions, views, rows), None
     boost = partial(fit_booster, seed=seed, weight=weight)
     if found := booster_out_of_fold(stacked, opinions, y, fold_of, boost, num_threads):
         booster, scores = found
         opinions.append(scores)
-    tell("calibration", 0.9)
+    tell("calibration", 0.94)
     weights, honest = _pooled(np.array(opinions), y)
     past = remember(rows[:len(labels)], texts, solvings, y[:len(labels)])
     about = {"tickets": len(labels), "lines": len(lines), "seed": seed, "options": asdict(options),
              "rows": dict(zip(names, np.bincount(y[:len(labels)]).tolist()))}
     model = SymptomClassifier(
         names, features, views, learners, booster, weights, honest, None, past, about)
-    tell("scope", 0.93)
+    tell("scope", 0.96)
     model = _with_scope(model, rows, lines, fold_of, opinions[0], learner_fits(options, seed)[0],
                         strangers, seed, num_threads)
     tell("done", 1.0)
