@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['Archive', 'open_archive', 'lacking', 'send', 'fetch', 'keep_copy', 'take_copy']
 
-# %% ../../nbs/services/06_archive.ipynb #027687c3
-import hashlib
+# %% ../../nbs/services/06_archive.ipynb #cabd2ed6
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def open_archive(settings:Settings)->Archive|None:
     prefix = where.path.strip('/')
     return Archive(client, where.netloc, f'{prefix}/' if prefix else '')
 
-# %% ../../nbs/services/06_archive.ipynb #4af08aa9
+# %% ../../nbs/services/06_archive.ipynb #532cf72e
 def _stored(archive:Archive, name:str)->str|None:
     "What the bucket's object of this name hashes to; None when there is none."
     from botocore.exceptions import ClientError
@@ -57,9 +56,9 @@ def _stored(archive:Archive, name:str)->str|None:
 
 def _put(archive:Archive, name:str, path:Path)->None:
     "Write a file; whole, or not at all."
-    content = path.read_bytes()
-    archive.client.put_object(Bucket=archive.bucket, Key=archive.prefix + name, Body=content,
-                              Metadata={'sha256': hashlib.sha256(content).hexdigest()})
+    with open(path, 'rb') as content:
+        archive.client.put_object(Bucket=archive.bucket, Key=archive.prefix + name, Body=content,
+                                  Metadata={'sha256': sha256(path)})
 
 # %% ../../nbs/services/06_archive.ipynb #f6d28b52
 def _groups(artifacts:Path)->Iterator[list[Path]]:
