@@ -6,12 +6,12 @@
 __all__ = ['AUDIT_SHARE', 'reviewed_predictions', 'Rate', 'audited', 'ModelNumbers', 'model_numbers', 'Pending', 'pending',
            'ModelReport', 'model_report', 'monitoring_row', 'monitoring']
 
-# %% ../../nbs/ops/00_reports.ipynb #f816b739
+# %% ../../nbs/ops/00_reports.ipynb #062d4d39
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from math import sqrt
-from statistics import NormalDist
+from statistics import NormalDist, median
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -110,7 +110,7 @@ def model_numbers(
     *numbers, right, n, audit_right, audit_n = connection.execute(found).one()
     return ModelNumbers(*numbers, Rate(right, n), Rate(audit_right, audit_n))
 
-# %% ../../nbs/ops/00_reports.ipynb #a10b1ac7
+# %% ../../nbs/ops/00_reports.ipynb #cda3f0bd
 @dataclass(frozen=True)
 class Pending:
     "Predictions that wait for a person."
@@ -121,16 +121,10 @@ class Pending:
 
 def pending(connection:Connection, now:datetime)->Pending:
     "What waits for a person now, and how long it has."
-    waits, at = ~_is_auto & ~_seen, _p.predicted_at
-    waiting = select(at).select_from(reviewed_predictions).where(waits)
-    old = case((at < now - timedelta(days=1), 1), else_=0)
-    n, oldest, over = connection.execute(
-        waiting.with_only_columns(func.count(), func.min(at), func.sum(old))).one()
-    if not n: return Pending()
-    middle = waiting.order_by(at).offset((n - 1) // 2).limit(2 - n % 2)
-    def age(moment:datetime)->float: return (now - moment).total_seconds() / 3600
-    ages = [age(moment) for moment in connection.scalars(middle)]
-    return Pending(n, age(oldest), sum(ages) / len(ages), over)
+    waiting = select(_p.predicted_at).select_from(reviewed_predictions).where(~_is_auto, ~_seen)
+    ages = [(now - at).total_seconds() / 3600 for at in connection.scalars(waiting)]
+    if not ages: return Pending()
+    return Pending(len(ages), max(ages), median(ages), sum(age > 24 for age in ages))
 
 # %% ../../nbs/ops/00_reports.ipynb #b1f18631
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@
 __all__ = ['SYMPTOM', 'BREAKDOWNS', 'asked_in', 'group_labels', 'tickets_of', 'Sla', 'TicketNumbers', 'sla_of', 'numbers_of',
            'sla_by', 'TicketReport', 'ticket_report', 'unanswered']
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #565e2f7c
+# %% ../../nbs/ops/13_ticket_report.ipynb #6af8e8e2
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from sqlalchemy import ColumnElement, String, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, String, case, false, func, select, type_coerce
 from sqlalchemy.engine import Connection
 
 from ..core.schema import Status
@@ -20,7 +20,7 @@ from ..core.sla import Pauses, active_minutes
 from .periods import Period
 from ..services.store import chats, predictions, reviews, tickets
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #4bfdbca4
+# %% ../../nbs/ops/13_ticket_report.ipynb #b9791c5c
 _t = tickets.c
 _reviewed = (select(reviews.c.label).where(reviews.c.ticket_id == _t.id)
              .order_by(reviews.c.id.desc()).limit(1).scalar_subquery())
@@ -28,7 +28,8 @@ _auto = case((predictions.c.status == str(Status.AUTO), predictions.c.label))
 SYMPTOM = func.coalesce(_reviewed, _auto, '')
 _columns = {
     'at': type_coerce(_t.tech_at, String), 'app': _t.app_code, 'solver': _t.solver_name,
-    'group': _t.chat_id, 'minutes': _t.sla_minutes, 'target': func.coalesce(_t.sla_target, 15),
+    'group': _t.chat_id, 'minutes': _t.sla_minutes,
+    'ok': func.coalesce(_t.sla_minutes <= func.coalesce(_t.sla_target, 15), false()),
     'answered': _t.response_at.is_not(None), 'solved': _t.solved_at.is_not(None),
     'oncek': _t.is_oncek, 'symptom': SYMPTOM}
 
@@ -37,7 +38,7 @@ def asked_in(period:Period, app:str='')->list[ColumnElement]:
     mine = [_t.tech_at >= period.start, _t.tech_at < period.end]
     return [*mine, _t.app_code == app] if app else mine
 
-_counted = 'minutes', 'target', 'answered', 'solved', 'oncek'
+_counted = 'minutes', 'ok', 'answered', 'solved', 'oncek'
 
 def group_labels(connection:Connection)->dict[int,str]:
     "Chat id -> what its group is called now."
@@ -46,7 +47,7 @@ def group_labels(connection:Connection)->dict[int,str]:
     found = select(chats.c.id, label).outerjoin(now, now.c.id == chats.c.group_id)
     return {chat: name or str(chat) for chat, name in connection.execute(found)}
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #a40e67e6
+# %% ../../nbs/ops/13_ticket_report.ipynb #b15d2da1
 def _read(connection:Connection, period:Period, app:str, names:tuple[str,...])->pd.DataFrame:
     "These columns of the tickets of a period, oldest first, as they are stored."
     tables = tickets.outerjoin(predictions, predictions.c.ticket_id == _t.id)
@@ -54,15 +55,14 @@ def _read(connection:Connection, period:Period, app:str, names:tuple[str,...])->
     joined = found.select_from(tables if 'symptom' in names else tickets)
     rows = map(tuple, connection.execute(joined.order_by(_t.tech_at, _t.id)))
     table = pd.DataFrame(list(rows), columns=list(names))
-    flags = {name: table[name].astype(bool) for name in ('answered', 'solved', 'oncek')}
-    minutes = table.minutes.astype(float)
-    return table.assign(**flags, minutes=minutes, ok=minutes <= table.target)
+    flags = {name: table[name].astype(bool) for name in ('ok', 'answered', 'solved', 'oncek')}
+    return table.assign(**flags, minutes=table.minutes.astype(float))
 
 def tickets_of(
     connection:Connection,
     period:Period,
     app:str='',   # an app code; empty: all
-)->pd.DataFrame:  # one row a ticket, oldest first: see `_columns`; `at` is local, `ok` in time
+)->pd.DataFrame:  # one row a ticket, oldest first: see `_columns`; `at` is local
     "The tickets whose message came in this period."
     table = _read(connection, period, app, tuple(_columns))
     local = pd.to_datetime(table['at'], utc=True, format='ISO8601').dt.tz_convert(period.zone)

@@ -42,8 +42,8 @@ def changes(
     return table.assign(change=moved / table.before.where(table.before > 0),
                         notable=z.abs() > 3).sort_values('now', ascending=False, kind='stable')
 
-# %% ../../nbs/ops/13_trends.ipynb #0ab9e561
-SAMPLE = 20_000
+# %% ../../nbs/ops/13_trends.ipynb #5abe546b
+SAMPLE = 10_000
 
 def _part(connection:Connection, mine:list[ColumnElement])->ColumnElement:
     "The condition that leaves about `SAMPLE` of these tickets."
