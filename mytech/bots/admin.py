@@ -297,7 +297,7 @@ def objection(ask:Ask, late:timedelta=timedelta(minutes=10))->str:
     if wrong_place(ask): return 'private_please'
     return 'too_late' if ask.now - ask.message.at > late else ''
 
-# %% ../../nbs/bots/05_admin.ipynb #993eff23
+# %% ../../nbs/bots/05_admin.ipynb #66dad4ab
 def on_command(book:Book, ask:Ask, text:str)->None:
     "A command as it was typed."
     name, _, rest = text[1:].partition(' ')
@@ -319,7 +319,8 @@ def on_press(book:Book, ask:Ask, data:str)->None:
     stale = Toast(ask.say('stale'), alert=True)
     try: owner, verb, args = read_button(data)
     except ValueError: return answer(ask, stale)
-    if owner not in (EVERYBODY, ask.user_id): return answer(ask, Toast(ask.say('not_yours'), alert=True))
+    if owner not in (EVERYBODY, ask.user_id):
+        return answer(ask, Toast(ask.say('not_yours'), alert=True))
     view = verb.removeprefix('+').partition('@')[0]
     if view in book.views: toast = show(ask, verb.removeprefix('+'), *args, edit=verb[0] != '+')
     elif verb in book.deeds: toast = attempt(book.deeds[verb], ask, args, stale)
