@@ -51,7 +51,7 @@ def store_updates(
         {'bot_id': bot_id, 'update_id': update_id(update), 'payload': json.dumps(update),
          'received_at': at, 'error': ''} for update in batch])
 
-# %% ../../nbs/bots/00_inbox.ipynb #8937f248
+# %% ../../nbs/bots/00_inbox.ipynb #20431b13
 @dataclass(frozen=True)
 class Batch:
     "What is done within one transaction."
@@ -62,7 +62,7 @@ def pending(connection:Connection, bot_id:int, limit:int=200)->list[Row]:
     "Updates that nobody has handled, in the order of their arrival."
     u = updates.c
     waiting = select(u.id, u.payload).where(u.bot_id == bot_id, u.handled_at.is_(None))
-    return connection.execute(waiting.order_by(u.id).limit(limit)).all()
+    return connection.execute(waiting.order_by(u.id).limit(limit).with_for_update()).all()
 
 def _attempt(connection:Connection, step:Callable[[], None])->Exception|None:
     "Does it in a savepoint; the error that undid it. Raises `OperationalError`."

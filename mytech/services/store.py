@@ -7,7 +7,7 @@ __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'prediction
            'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError',
            'open_store', 'insert_new', 'count', 'counted']
 
-# %% ../../nbs/services/00_store.ipynb #61d1790a
+# %% ../../nbs/services/00_store.ipynb #9f1c29a0
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ import alembic.command
 from alembic.config import Config
 from sqlalchemy import (JSON, BigInteger, Boolean, Column, DateTime, Engine, Float, ForeignKey,
                         Index, Insert, Integer, MetaData, String, Table, Text, TypeDecorator,
-                        UniqueConstraint, create_engine, event, false, func, select)
+                        UniqueConstraint, create_engine, event, false, func, select, text)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -175,6 +175,14 @@ def _prepare_sqlite(engine:Engine)->None:
         writes = connection.get_execution_options().get('writes')
         connection.exec_driver_sql('BEGIN IMMEDIATE' if writes else 'BEGIN')
 
+# %% ../../nbs/services/00_store.ipynb #d209597b
+def _prepare_server(engine:Engine)->None:
+    @event.listens_for(engine, 'begin')
+    def on_begin(connection):
+        if connection.get_execution_options().get('writes'): return
+        with connection.connection.cursor() as cursor: # one of its own: a stream has another
+            cursor.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
+
 # %% ../../nbs/services/00_store.ipynb #d3670d67
 @dataclass(frozen=True)
 class Store:
@@ -195,20 +203,25 @@ class Store:
 
     def close(self)->None: self.engine.dispose()
 
-# %% ../../nbs/services/00_store.ipynb #dcf7935e
+# %% ../../nbs/services/00_store.ipynb #1dc9c9bb
+_turn = text('SELECT pg_advisory_xact_lock(7771000)')
+
 def migrate(store:Store)->None:
     "Brings the database to the newest schema; does nothing when it is there."
     config = Config()
     config.set_main_option('script_location', str(files('mytech').joinpath('services/migrations')))
     with store.write() as connection:
+        if connection.dialect.name != 'sqlite': connection.execute(_turn)
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, 'head')
 
-# %% ../../nbs/services/00_store.ipynb #63f97d2d
+# %% ../../nbs/services/00_store.ipynb #3feedb2c
 def connect_database(url:URL)->Engine:
     "An engine for SQLite (a file, or `sqlite://` in memory) or for a server."
     if url.get_backend_name() != 'sqlite':
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        _prepare_server(engine)
+        return engine
     if url.database: Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     shared = {} if url.database else {'poolclass': StaticPool,
                                       'connect_args': {'check_same_thread': False}}
@@ -241,25 +254,31 @@ def open_store(
         shown = url.set(query={}).render_as_string()
         raise StoreError(f'DATABASE_URL {shown}: {reason}. {advice}') from error
 
-# %% ../../nbs/services/00_store.ipynb #4d9ca4fe
+# %% ../../nbs/services/00_store.ipynb #4d651553
+def _insert(dialect:str, table:Table)->Insert:
+    return (sqlite if dialect == 'sqlite' else postgresql).insert(table)
+
 @cache
 def _insert_new(dialect:str, table:Table)->Insert:
-    make = sqlite if dialect == 'sqlite' else postgresql
-    return make.insert(table).on_conflict_do_nothing()
+    new = _insert(dialect, table).on_conflict_do_nothing()
+    return new.execution_options(preserve_rowcount=True)
 
 def insert_new(connection:Connection, table:Table, rows:dict|list[dict])->int:
     "Inserts the rows whose keys are not there yet; how many."
     if not rows: return 0
     return connection.execute(_insert_new(connection.dialect.name, table), rows).rowcount
 
-# %% ../../nbs/services/00_store.ipynb #bb8c4aba
+# %% ../../nbs/services/00_store.ipynb #260b1e3b
+@cache
+def _add(dialect:str)->Insert:
+    new = _insert(dialect, counters)
+    return new.on_conflict_do_update(index_elements=['day', 'name'],
+                                     set_={'count': counters.c.count + new.excluded.count})
+
 def count(connection:Connection, name:str, at:datetime, by:int=1)->None:
     "Adds to the counter of that name and UTC day."
     day = at.astimezone(timezone.utc).strftime('%Y-%m-%d')
-    same = (counters.c.day == day) & (counters.c.name == name)
-    change = counters.update().where(same).values(count=counters.c.count + by)
-    if not connection.execute(change).rowcount:
-        connection.execute(counters.insert(), {'day': day, 'name': name, 'count': by})
+    connection.execute(_add(connection.dialect.name), {'day': day, 'name': name, 'count': by})
 
 # %% ../../nbs/services/00_store.ipynb #cd5f89be
 def counted(connection:Connection)->dict[str,int]:

