@@ -6,7 +6,7 @@
 __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 'page_of', 'photo_of', 'edit_page', 'send_page',
            'deliver_page', 'told', 'send_slow', 'send_any', 'batch_opener', 'speak', 'administer']
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #f977e9dd
+# %% ../../nbs/bots/10_admin_bot.ipynb #846aa847
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
@@ -20,7 +20,8 @@ from telegram import BotCommand, BotCommandScopeAllPrivateChats, InputMediaPhoto
 from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from . import admin_model, admin_reports, admin_review, admin_training
+from . import (admin_model, admin_reports, admin_review, admin_training, suggest,
+                         watch)
 from .admin import (Book, Command, Look, Office, Page, keyboard, opens, take, turned,
                                unknown, view_say, wrong)
 from .admin_training import Train, train_and_tell
@@ -30,8 +31,8 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #673b6d80
-_parts = (admin_reports, admin_review, admin_model, admin_training)
+# %% ../../nbs/bots/10_admin_bot.ipynb #730e0306
+_parts = (admin_reports, admin_review, admin_model, admin_training, suggest, watch)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
