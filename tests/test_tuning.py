@@ -33,7 +33,7 @@ def storage(tmp_path):
 
 def learners_that(monkeypatch, right):
     "Replace the learners by some that are right about a given share of the tickets of a fold."
-    def predictions(rows, y, fold_of, options, seed):
+    def predictions(features, rows, y, fold_of, options, seed):
         lot, said = np.random.default_rng([seed, *np.array(list(asdict(options).values())).view(np.uint64)]), np.full(len(y), -1)
         wrong = (y + 1) % (y.max() + 1)
         for fold in np.unique(fold_of):
@@ -99,7 +99,7 @@ def test_other_tickets_or_labels_are_another_study(monkeypatch, storage):
 
 
 def test_time_is_limited(monkeypatch, storage):
-    def slow(rows, y, fold_of, options, seed):
+    def slow(features, rows, y, fold_of, options, seed):
         time.sleep(0.4)
         yield y
     monkeypatch.setattr(tuning, 'predictions', slow)
@@ -171,7 +171,7 @@ def predictions(*args):
         threading.Event().wait()
     return learn(*args)
 tuning.predictions = predictions
-found = tuning.tune(*tickets(int(sys.argv[5])), int(sys.argv[3]), storage=sys.argv[2], n_folds=3,
+found = tuning.tune(*tickets(int(sys.argv[5])), int(sys.argv[3]), storage=sys.argv[2],
                     progress=lambda *step: print('trial', flush=True))
 print(found.study, found.trials, flush=True)'''
 

@@ -6,13 +6,14 @@
 __all__ = ['HEARTBEAT', 'WARM_UP', 'WINS', 'predictions', 'macro_f1', 'suggest', 'TuningError', 'win_share', 'Tuned', 'tune',
            'write_tuned', 'read_options']
 
-# %% ../../nbs/ml/07_tuning.ipynb #b96a048e
+# %% ../../nbs/ml/07_tuning.ipynb #b9063378
 import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
+from inspect import getsource
 from pathlib import Path
 from random import random
 from time import sleep
@@ -21,27 +22,29 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sqlalchemy.exc import DBAPIError
 
+from . import learners
 from .calibration import fit_pool, pool
 from .classifier import divide
 from .evaluation import per_class_table
-from .features import fit_features
+from .features import Features, fit_features
 from .learners import Options, learner_fits
 
-# %% ../../nbs/ml/07_tuning.ipynb #b4854d2c
+# %% ../../nbs/ml/07_tuning.ipynb #b52f060e
 def predictions(
-    rows:csr_matrix,    # (n, n_columns)
+    features:Features,
+    rows:csr_matrix,    # (n, n_columns) of these features
     y:np.ndarray,       # (n,) class of each row
     fold_of:np.ndarray, # (n,) fold of each row
     options:Options=Options(),
     seed:int=42,
 )->Iterator[np.ndarray]: # after each fold: (n,) classes, -1 for rows whose fold is to come
     "What a pool of learners says of rows that it has not seen."
-    fits, n_classes = learner_fits(options, seed), int(y.max()) + 1
+    fits, n_classes = learner_fits(options, seed, features.n_words), int(y.max()) + 1
     scores, said = np.empty((len(fits), len(y), n_classes), np.float32), np.full(len(y), -1)
     for fold in np.unique(fold_of):
         held, done = fold_of == fold, fold_of <= fold
-        learners = [fit(rows[~held], y[~held], n_classes) for fit in fits]
-        scores[:, held] = [learner.scores(rows[held]) for learner in learners]
+        fitted = [fit(rows[~held], y[~held], n_classes) for fit in fits]
+        scores[:, held] = [learner.scores(rows[held]) for learner in fitted]
         weights = fit_pool(scores[:, done], y[done])
         said[done] = pool(scores[:, done], weights).argmax(axis=1)
         yield said
@@ -52,7 +55,7 @@ def macro_f1(y:np.ndarray, said:np.ndarray)->float:
     known = said >= 0
     return float(per_class_table(y[known], said[known]).f1.mean())
 
-# %% ../../nbs/ml/07_tuning.ipynb #80739fa8
+# %% ../../nbs/ml/07_tuning.ipynb #4ad03821
 def suggest(
     trial, # of Optuna
 )->Options:
@@ -65,16 +68,17 @@ def suggest(
         net_rate=log("net_rate", 0.04, 0.6),
         net_width=trial.suggest_int("net_width", 16, 96, step=16),
         net_smoothing=trial.suggest_float("net_smoothing", 0.0, 0.3),
+        net_dropout=trial.suggest_float("net_dropout", 0.0, 0.7),
     )
 
-# %% ../../nbs/ml/07_tuning.ipynb #bfa7e498
+# %% ../../nbs/ml/07_tuning.ipynb #74632705
 def _objective(optuna, lines, y, fold_of, seed):
-    rows_of = lru_cache(maxsize=None)(lambda min_count: fit_features(lines, min_count)[1])
+    made_of = lru_cache(maxsize=None)(lambda min_count: fit_features(lines, min_count))
 
     def objective(trial):
         options = suggest(trial)
-        rows = rows_of(options.min_count)
-        for fold, said in enumerate(predictions(rows, y, fold_of, options, seed)):
+        made = made_of(options.min_count)
+        for fold, said in enumerate(predictions(*made, y, fold_of, options, seed)):
             score = macro_f1(y, said)
             trial.report(score, fold)
             if trial.should_prune():
@@ -193,11 +197,11 @@ class Tuned:
         return (f"{found}: macro-F1 out of fold after {self.trials} trials, {self.pruned} of them "
                 f"cut short; the best wins {self.wins:.0%} of draws of the tickets")
 
-# %% ../../nbs/ml/07_tuning.ipynb #39835be3
+# %% ../../nbs/ml/07_tuning.ipynb #52af07b7
 def _compare(lines, y, fold_of, seed, *both):
     "The last predictions with each of the options."
-    return [list(predictions(fit_features(lines, options.min_count)[1], y, fold_of, options,
-                             seed))[-1].copy() for options in both]
+    return [list(predictions(*fit_features(lines, options.min_count), y, fold_of, options,
+                             seed))[-1] for options in both]
 
 
 def tune(
@@ -210,8 +214,8 @@ def tune(
     start:Options=Options(),     # the first trial, and the answer when nothing is better
     seconds:float|None=None,     # no trial starts later
     seed:int=42,
-    n_folds:int=5,
-    most:int=3000,               # tickets to search with, drawn by lot
+    n_folds:int=3,
+    most:int=1500,               # tickets to search with, drawn by lot
     progress:Callable[[int, int, float], None]=lambda trial, trials, best: None,
 )->Tuned:
     "Search for better options with Optuna. Raises `TuningError` when it is not installed."
@@ -220,7 +224,7 @@ def tune(
     optuna, drawn = _load_optuna(), np.random.default_rng(seed).permutation(len(labels))[:most]
     data = [column and [column[i] for i in drawn] for column in (texts, solvings, labels)]
     names, lines, y, fold_of = divide(*data, n_folds, seed)
-    about = json.dumps([names, lines, y.tolist(), fold_of.tolist()])
+    about = json.dumps([names, lines, y.tolist(), fold_of.tolist(), getsource(learners)])
     name = "symptoms-" + hashlib.sha256(about.encode()).hexdigest()[:12]
     study = _open_study(optuna, storage, name, start, seed)
     _search(optuna, study, _objective(optuna, lines, y, fold_of, seed), trials, seconds, progress)
