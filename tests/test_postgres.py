@@ -10,6 +10,7 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 from group import Group
+from support import AYU, BUDI, COLLECTOR, JAKSEL, Sandbox, exported, free_port, running, until
 from test_collector import (
     test_a_follow_up_goes_to_the_newest_open_ticket,
     test_a_group_that_becomes_a_supergroup_is_one_group,
@@ -182,3 +183,18 @@ def test_the_life_of_a_ticket(store):
     with store.write() as connection:
         assert mark_trained(connection, learned) == 3
         assert count_new(connection) == 0
+
+
+def test_a_collector_on_a_server(url, tmp_path):
+    box, house = tmp_path/'box', tmp_path/'house'
+    for folder in (box, house): folder.mkdir()
+    with running(box, 'sandbox', SANDBOX_PORT=(port := free_port())):
+        people = Sandbox(port)
+        settings = {'DATABASE_URL': url, 'TELEGRAM_API_BASE': people.base, 'TELEGRAM_BOT_TOKEN': f'{COLLECTOR}:{"A" * 35}',
+                    'SOLVERS': 'ab:Ayu B'}
+        with running(house, 'collector', until_said='is listening', **settings):
+            question = people.send(BUDI, JAKSEL, 'tdk bisa login mytech min')
+            answer = people.send(AYU, JAKSEL, 'sudah direset, MIT -ab', question['message_id'])
+            assert 'Tercatat' in until(lambda: people.reply_to(answer))['text']
+        [row] = exported(house, **settings)
+    assert (row['tech_raw_text'], row['solving'], row['solver_name']) == ('tdk bisa login mytech min', 'sudah direset', 'Ayu B')
