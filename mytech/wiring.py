@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model',
-           'follow_registry', 'challenge', 'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer',
-           'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
+           'follow_registry', 'challenge', 'show_life', 'greet', 'collect', 'train_held', 'manage', 'listen',
+           'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #3b3916d6
+# %% ../nbs/97_wiring.ipynb #dc8ce6a1
 import asyncio
 import logging
 import signal
@@ -37,6 +37,7 @@ from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
 from .sandbox.web import SandboxServer, create_app
 from .services.archive import keep_copy, take_copy
+from .services.duties import note_pulse
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
 from .services.predictor import Predictor
@@ -192,6 +193,17 @@ async def challenge(house:House)->None:
         stop.set()
         await asyncio.to_thread(thread.join, 2)
 
+# %% ../nbs/97_wiring.ipynb #de0ddc11
+async def show_life(store:Store, part:str, pulse:Pulse, every:float=10.0)->None: # seconds
+    "Writes the pulse of a part of the house into the store, until cancelled."
+    def note()->None:
+        with store.write() as connection:
+            note_pulse(connection, part, pulse.age(), datetime.now(timezone.utc))
+    while True:
+        try: await asyncio.to_thread(note)
+        except Exception: log.exception('showing signs of life: trying again')
+        await asyncio.sleep(every)
+
 # %% ../nbs/97_wiring.ipynb #34e277e3
 async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its token
     "Asks who the bot is, for as long as it takes. Raises `SettingsError` on a refused token."
@@ -203,7 +215,7 @@ async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its tok
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #06adce54
+# %% ../nbs/97_wiring.ipynb #acb61e95
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
@@ -216,12 +228,12 @@ async def collect(house:House, ready:Callable[[str], None])->None:
     batches = desk_opener(house, bot)
     async with asyncio.TaskGroup() as group:
         for loop in (poll(bot, house.store, arrived, pulse), speak(house, bot), keep_house(house),
-                     challenge(house),
+                     challenge(house), show_life(house.store, 'collector', pulse),
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
 
-# %% ../nbs/97_wiring.ipynb #d606248b
+# %% ../nbs/97_wiring.ipynb #52de9f81
 def train_held(house:House, mode:str, tell:Callable[..., None]): # -> Retrained
     "Trains on what is confirmed; `force` promotes, else a person decides. Raises `RetrainError`."
     from mytech.bootstrap import note_learned, snapshot, train
@@ -235,6 +247,7 @@ async def manage(house:House, ready:Callable[[str], None])->None:
     "The admin bot, until cancelled."
     from mytech.bots.admin import Office
     from mytech.bots.admin_bot import administer, register
+    from mytech.bots.watch import look_out, suggest
     s = house.settings
     token = s.telegram_bot_token_reporting.get_secret_value()
     bot = connect_bot(token, s.telegram_api_base)
@@ -242,8 +255,11 @@ async def manage(house:House, ready:Callable[[str], None])->None:
     try: await register(bot, s.bot_language)
     except TelegramError as error: log.warning('the menu was not registered: %s', error)
     ready(f'admin      @{bot.username} is listening')
-    office = Office(s, house.store, house.live, bot.id, bot.username)
-    await administer(office, bot, partial(train_held, house), Pulse())
+    office, pulse = Office(s, house.store, house.live, bot.id, bot.username), Pulse()
+    async with asyncio.TaskGroup() as group:
+        for loop in (administer(office, bot, partial(train_held, house), pulse), look_out(office),
+                     suggest(office), show_life(house.store, 'admin', pulse)):
+            group.create_task(loop)
 
 # %% ../nbs/97_wiring.ipynb #bf13e04f
 def listen(host:str, port:int, setting:str)->socket.socket:
