@@ -9,7 +9,7 @@ __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'latest', 'numbered', 'week_meant', 'pe
            'on_tickets', 'link', 'view_open', 'trend_lines', 'view_trend', 'view_trend_file', 'on_trend_month',
            'on_trend_week', 'view_hour']
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #afa9d8d2
+# %% ../../nbs/bots/06_admin_reports.ipynb #b5d1028d
 from collections.abc import Callable
 from datetime import date, datetime
 from html import escape
@@ -18,7 +18,6 @@ from textwrap import shorten
 import pandas as pd
 
 from .admin import Ask, Button, Command, Look, Page, WrongArgument, row, short_day, show
-from ..core.texts import day
 from ..ops.card import changed, period_title, told
 from ..ops.charts import model_chart, ticket_chart, trend_chart
 from ..ops.periods import Period, current, month, quarter, week_of_month
@@ -107,7 +106,7 @@ def lasting(look:Look, hours:float)->str:
     if hours >= 48: return look.say('days', n=int(hours // 24))
     return look.say('hours', n=int(hours)) if hours >= 1 else look.say('minutes', n=int(60 * hours))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #92b726b0
+# %% ../../nbs/bots/06_admin_reports.ipynb #6f340492
 def mark(wrong:bool)->str: return ' ⚠️' if wrong else ''
 
 def checked_line(look:Look, n:ModelNumbers)->list[str]:
@@ -136,15 +135,13 @@ def model_lines(look:Look, n:ModelNumbers, before:ModelNumbers, waits:Pending)->
 def ticket_lines(look:Look, n:TicketNumbers, before:TicketNumbers)->list[str]:
     "Tickets and response times, in lines."
     language, sla = look.settings.bot_language, n.sla
-    figures = ('median', sla.median), ('mean', sla.mean), ('p90', sla.p90)
-    response = {name: told(value, 'minutes', language) for name, value in figures}
     return [look.say('asked', n=n.asked) + moved(look, n.asked, before.asked, 'n'),
             look.say('answered', answered=n.answered, open=n.unanswered),
             look.say('in_time', share=percent(look, sla.compliance))
             + moved(look, sla.compliance, before.sla.compliance, 'percent'),
-            look.say('response', **response)]
+            look.say('response', median=told(sla.median, 'minutes', language))]
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #7d3012c6
+# %% ../../nbs/bots/06_admin_reports.ipynb #b46aca6d
 def view_stats(look:Look)->Page:
     "Today so far, beside yesterday at the same time."
     zone, language = look.settings.timezone, look.settings.bot_language
@@ -153,7 +150,7 @@ def view_stats(look:Look)->Page:
     said = model_report(look.connection, today, look.now)
     version = current_version(look.settings.artifacts/'models')
     text = '\n'.join([
-        look.say('stats_head', day=day(local, language), time=f'{local:%H:%M}'), '',
+        look.say('stats_head', day=short_day(local, language), time=f'{local:%H:%M}'), '',
         *ticket_lines(look, asked.numbers, asked.before), '',
         look.say('stats_model', version=f'v{version}' if version else '–'),
         *model_lines(look, said.numbers, said.before, said.pending)])
@@ -187,20 +184,24 @@ def on_report(ask:Ask, given:dict)->None:
     "`/report`."
     show(ask, 'report', 'month' if given.get('weekly|monthly') == 'monthly' else 'week', '')
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #84a75f70
+# %% ../../nbs/bots/06_admin_reports.ipynb #36faa6bf
 def part_lines(look:Look, table:pd.DataFrame, most:int=5)->list[str]:
     "The largest parts of a breakdown: tickets, and how many were answered in time."
+    def share(of:float)->str: return '–' if pd.isna(of) else f'{look.number(100 * of, 0)} %'
     def short(name:str)->str: return escape(shorten(name, 34, placeholder='…'), quote=False)
     return [f'{short(str(name))} · {look.number(one.tickets, 0)} · '
-            f'{percent(look, one.compliance)}' for name, one in table.head(most).iterrows()]
+            f'{share(one.compliance)}' for name, one in table.head(most).iterrows()]
 
 def view_tickets(look:Look, kind:str, first:str, app:str)->Page:
     "Tickets and response times of a month or a quarter."
     period, language = period_of(look, kind, first), look.settings.bot_language
     report = ticket_report(look.connection, period, app)
     name = f' · {look.settings.app_codes.get(app, app)}' if app else ''
+    sla = {which: told(getattr(report.numbers.sla, which), 'minutes', language)
+           for which in ('mean', 'p90')}
     lines = [look.say('tickets_head', period=title(look, period)) + name, '',
-             *ticket_lines(look, report.numbers, report.before)]
+             *ticket_lines(look, report.numbers, report.before),
+             look.say('response_more', **sla)]
     for by in ('app', 'symptom', 'solver', 'group'):
         known = report.by[by].drop(index='', errors='ignore')
         if len(known) > (by == 'app'): lines += ['', look.say(f'by_{by}'), *part_lines(look, known)]

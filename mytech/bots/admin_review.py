@@ -85,11 +85,12 @@ def fetch_file(look:Look, file_id:str)->bytes:
         file = client.get(f"{base}/file/bot{token}/{found['result']['file_path']}")
         return file.raise_for_status().content
 
-# %% ../../nbs/bots/07_admin_review.ipynb #fdb50396
+# %% ../../nbs/bots/07_admin_review.ipynb #42992a7a
 def choices(ticket:Row)->list[tuple]:
     "A button for each of the likeliest labels."
     seen = ticket.review_id or 0
-    return [(f'{label} · {min(round(100 * p), 99)} %', 'label', ticket.id, seen, fingerprint(label))
+    def shown(label:str, p:float)->str: return f'{label} · {min(round(100 * p), 99)}\xa0%'
+    return [(shown(label, p), 'label', ticket.id, seen, fingerprint(label))
             for label, p in (ticket.top or ())[:3]]
 
 def view_card(look:Look, ticket_id:str)->Page:
