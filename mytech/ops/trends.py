@@ -42,7 +42,7 @@ def changes(
     return table.assign(change=moved / table.before.where(table.before > 0),
                         notable=z.abs() > 3).sort_values('now', ascending=False, kind='stable')
 
-# %% ../../nbs/ops/13_trends.ipynb #5abe546b
+# %% ../../nbs/ops/13_trends.ipynb #6af0063f
 SAMPLE = 10_000
 
 def _part(connection:Connection, mine:list[ColumnElement])->ColumnElement:
@@ -52,7 +52,7 @@ def _part(connection:Connection, mine:list[ColumnElement])->ColumnElement:
 
 def words(text:str)->set[str]:
     "The words of a message, short forms written out."
-    plain = re.sub(r'https?://\S+|\S+@\S+|\S*\d\S*', ' ', text.lower())
+    plain = re.sub(r'https?://\S+|\S*@\S+|\S*\d\S*', ' ', text.lower())
     return {word for short in re.findall(r'[^\W_]{2,}', plain)
             for word in ABBREVIATIONS.get(short, short).split()}
 
