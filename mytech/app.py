@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'models_app', 'Json', 'screen', 'side', 'hints', 'show', 'progress', 'tell_followers', 'opened_store',
            'opened_house', 'chosen', 'prepare', 'run_command', 'predict', 'prediction_table', 'read_table', 'evaluate',
-           'bench', 'export', 'demo', 'verdict_shown', 'retrain', 'fate', 'list_models', 'shadow_shown', 'show_model',
-           'shadow_model', 'promote', 'rollback', 'doctor', 'main']
+           'bench', 'export', 'demo', 'verdict_shown', 'retrain', 'numbered', 'fate', 'list_models', 'shadow_shown',
+           'show_model', 'shadow_model', 'promote', 'rollback', 'doctor', 'main']
 
 # %% ../nbs/99_app.ipynb #ea3b84b3
 import asyncio
@@ -288,8 +288,13 @@ def retrain(
     show(value, as_json, lambda: verdict_shown(value))
     tell_followers()
 
-# %% ../nbs/99_app.ipynb #6bcb14be
+# %% ../nbs/99_app.ipynb #25f4c9dd
 def _models()->Path: return load_settings().artifacts/'models'
+
+def numbered(version:str)->int:
+    "The number of a version, written 3 or v3. Raises `SettingsError`."
+    if (number := version.removeprefix('v')).isdecimal(): return int(number)
+    raise SettingsError(f'{version}: no such version. Expected: a name like v3.')
 
 def fate(version:object, why:dict)->str:
     "What became of a version: why it was promoted last, or why not."
@@ -317,14 +322,14 @@ def list_models(as_json:Json=False)->None:
         return table
     show(value, as_json, pretty)
 
-# %% ../nbs/99_app.ipynb #0671a490
+# %% ../nbs/99_app.ipynb #c243961b
 def shadow_shown(found:dict)->str:
     "What a silent challenger's answers were like, in a sentence."
     said = f"answered {found['tickets']} tickets silently, {found['agreement']:.1%} as was answered"
     if not found['reviewed']: return f'{said}; people have reviewed none of them yet'
     lower, upper = found['difference']
-    return (f"{said}; right in {found['shadow_accuracy']:.1%} of {found['reviewed']} reviewed ones, "
-            f"where the answers were in {found['champion_accuracy']:.1%} "
+    return (f"{said}; right in {found['shadow_accuracy']:.1%} of {found['reviewed']} reviewed "
+            f"ones, where the answers were in {found['champion_accuracy']:.1%} "
             f'(difference {100 * lower:+.1f} to {100 * upper:+.1f} points, 95 %)')
 
 @models_app.command('show')
@@ -334,37 +339,34 @@ def show_model(version:str, as_json:Json=False)->None:
     Example: mytech models show v3"""
     from mytech.services.registry import versions
     from mytech.services.shadow import compare
-    name = f"v{version.removeprefix('v')}"
-    found = [v for v in versions(_models()) if f'v{v.number}' == name]
+    found = [v for v in versions(_models()) if v.number == numbered(version)]
     if not found: raise SettingsError(f'{version}: no such version. See `mytech models list`.')
     with opened_store() as (_, store), store.read() as connection:
-        value = asdict(found[0]) | {'shadow': compare(connection, name)}
-    said = f"\n{name} {shadow_shown(value['shadow'])}" if value['shadow'] else ''
+        silent = compare(connection, f'v{found[0].number}')
+    value, said = asdict(found[0]) | {'shadow': silent}, f'\n{shadow_shown(silent)}' if silent else ''
     show(value, as_json, lambda: json.dumps(value, indent=2, default=str) + said)
 
-# %% ../nbs/99_app.ipynb #345e9aa0
+# %% ../nbs/99_app.ipynb #7bd8fad2
 @models_app.command('shadow')
 def shadow_model(version:Annotated[str, typer.Argument(help='A version, or off.')])->None:
     """Let a version answer silently beside the current one, to compare them.
 
     Example: mytech models shadow v4"""
     from mytech.services.registry import set_shadow
-    name = version.removeprefix('v')
-    if not (name.isdecimal() or version == 'off'):
-        raise SettingsError(f'{version}: no such version. Expected: v4, or off.')
-    set_shadow(_models(), None if version == 'off' else int(name))
-    screen.print('no version answers silently' if version == 'off' else
-                 f'v{name} answers silently now. Compare with `mytech models show v{name}`')
+    number = None if version == 'off' else numbered(version)
+    set_shadow(_models(), number)
+    screen.print(f'v{number} answers silently now. Compare with `mytech models show v{number}`'
+                 if number else 'no version answers silently')
 
-# %% ../nbs/99_app.ipynb #1c20a06c
+# %% ../nbs/99_app.ipynb #75c60016
 @models_app.command()
-def promote(version:int)->None:
+def promote(version:str)->None:
     """Let a version answer.
 
-    Example: mytech models promote 3"""
+    Example: mytech models promote v3"""
     from mytech.services import registry
-    registry.promote(_models(), version)
-    screen.print(f'v{version} is current now')
+    registry.promote(_models(), number := numbered(version))
+    screen.print(f'v{number} is current now')
     tell_followers()
 
 @models_app.command()
