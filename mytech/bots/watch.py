@@ -34,7 +34,7 @@ from ..services.tickets import ticket_rows
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/12_watch.ipynb #7204e665
+# %% ../../nbs/bots/12_watch.ipynb #81905275
 @dataclass
 class Watcher:
     "Who looks, since when, and what need not be computed anew each time."
@@ -47,7 +47,7 @@ class Watcher:
 
 def keep_up(watcher:Watcher, connection:Connection, now:datetime)->None:
     "Renews what changes slowly: the model's figures every five minutes, usual rates every hour."
-    office, s = watcher.office, watcher.office.settings
+    s = watcher.office.settings
     if not watcher.figures_at or now - watcher.figures_at >= timedelta(minutes=5):
         watcher.figures = model_figures(connection, now) | house_figures(s, now)
         watcher.figures_at = now
