@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -166,8 +166,9 @@ def check_the_runs(client, real):
 def client(tmp_path_factory):
     "MLflow in a file, in this process; each test takes names of its own."
     file = tmp_path_factory.mktemp('mlflow')/'mlflow.db'
-    create_database(file)
-    return MlflowClient(*2 * [f'sqlite:///{file}'])
+    with chdir(file.parent):
+        create_database(file)
+        return MlflowClient(*2 * [f'sqlite:///{file}'])
 
 
 @pytest.fixture
