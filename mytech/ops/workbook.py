@@ -44,7 +44,7 @@ def _put(sheet:Worksheet, row:int, column:int, value:object, look:Format)->None:
     if isinstance(value, str): sheet.write_string(row, column, value)
     elif not pd.isna(value): sheet.write(row, column, value, look)
 
-# %% ../../nbs/ops/16_workbook.ipynb #ab09ba65
+# %% ../../nbs/ops/16_workbook.ipynb #e258c43e
 def _add_table(book:Workbook, looks:dict, title:str, table:pd.DataFrame, language:str)->None:
     "A sheet with a head that stays and filters."
     sheet = book.add_worksheet(title[:31])
@@ -52,7 +52,9 @@ def _add_table(book:Workbook, looks:dict, title:str, table:pd.DataFrame, languag
         sheet.write_string(0, column, say(f'book_{name}', language), looks['head'])
         sheet.set_column(column, column, _WIDTHS.get(name, 13))
         look = looks[_KINDS.get(name, 'n')]
-        for row, value in enumerate(table[name], 1): _put(sheet, row, column, value, look)
+        nameless = '–' if column == 0 else ''
+        for row, value in enumerate(table[name], 1):
+            _put(sheet, row, column, nameless if value == '' else value, look)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, len(table), len(table.columns) - 1)
 
