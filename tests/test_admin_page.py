@@ -1,11 +1,17 @@
 "The admin bot on the chat page, in a real browser: every command with its forms and with wrong ones, buttons, pictures, files."
 import re
 import shutil
+from io import BytesIO
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from admin_desk import tickets
-from support import BUDI, free_port, running
+from PIL import Image
+from support import BUDI, COLLECTOR, JAKSEL, free_port, running
 
+from mytech.bots.admin_review import fetch_file
+from mytech.core.config import load_settings
 from mytech.services.store import open_store
 
 CHROMIUM = '/usr/bin/chromium'
@@ -24,6 +30,12 @@ ANSWERS = {
 WRONG = {'/report yearly': '/report [weekly|monthly]', '/tiketreport quarterly 9': '/tiketreport [monthly|quarterly] [n] [year] [APP]', '/trendbulan XYZ': '/trendbulan [APP] [month] [year]',
          '/trendmingguan 99': '/trendmingguan [week] [month] [year] [APP]', '/retrain all': '/retrain [tune|tune100|force]', '/reloadmodel latest': '/reloadmodel [version]',
          '/mlflowpromote x': '/mlflowpromote [version]', '/stats now': 'Cukup /stats', '/statistik': 'tidak ada'}
+
+
+def picture():
+    out = BytesIO()
+    Image.new('RGB', (300, 200), 'red').save(out, 'PNG')
+    return out.getvalue()
 
 
 @pytest.fixture(scope='module')
@@ -99,6 +111,13 @@ def test_the_queue_is_worked_off_with_single_presses(page):
     press(page, card, 'Lewati')
     expect(card.locator('.text')).to_contain_text('Dilewati')
     expect(answers).to_have_count(count + 1)
+
+
+def test_a_picture_that_the_collector_saw_can_be_shown_by_the_admin_bot(page):
+    base = page.url.split('#')[0].rstrip('/')
+    sent = httpx.post(f'{base}/bot{COLLECTOR}:sandbox/sendPhoto', data={'chat_id': JAKSEL}, files={'photo': ('a.png', picture())}).json()['result']
+    settings = load_settings(None, telegram_bot_token=f'{COLLECTOR}:sandbox', telegram_api_base=base)
+    assert fetch_file(SimpleNamespace(settings=settings), sent['photo'][-1]['file_id'])[:2] == b'\xff\xd8', 'JPEG'
 
 
 def test_a_training_is_watched_and_ended(page):

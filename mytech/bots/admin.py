@@ -9,13 +9,14 @@ __all__ = ['log', 'Button', 'EVERYBODY', 'WrongArgument', 'slots', 'read_word', 
            'refuse', 'wrong_place', 'objection', 'on_command', 'attempt', 'on_press', 'command_of', 'take', 'view_say',
            'unknown', 'wrong']
 
-# %% ../../nbs/bots/05_admin.ipynb #57b25b3e
+# %% ../../nbs/bots/05_admin.ipynb #c2ecc380
 import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
+from html import unescape
 from typing import Any
 
 from sqlalchemy import select
@@ -213,7 +214,7 @@ class Ask(Look):
     user_name: str
     query: str = ''    # id of a press
 
-# %% ../../nbs/bots/05_admin.ipynb #fbda3aa2
+# %% ../../nbs/bots/05_admin.ipynb #c99325cf
 def show(ask:Ask, view:str, *args:object, edit:bool=False, kind:str='telegram')->None:
     "Sends a view, or puts it in place of the message with the button; kind `slow` takes seconds."
     m = ask.message
@@ -234,8 +235,9 @@ class Toast:
     alert: bool = False
 
 def answer(ask:Ask, toast:Toast)->None:
-    "Ends the spinner on the pressed button."
-    put(ask, 'press', {'lane': ask.query, 'query': ask.query, **vars(toast)}, timedelta(seconds=20))
+    "Ends the spinner on the pressed button, with plain text of at most 200 characters."
+    put(ask, 'press', {'lane': ask.query, 'query': ask.query, 'alert': toast.alert,
+                       'text': unescape(toast.text)[:200]}, timedelta(seconds=20))
 
 # %% ../../nbs/bots/05_admin.ipynb #e61cf262
 def note(

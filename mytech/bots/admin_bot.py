@@ -169,7 +169,7 @@ async def speak(office:Office, bot_id:int, kind:str, send:Callable, wake:asyncio
         try: await asyncio.wait_for(wake.wait(), 1)
         except TimeoutError: pass
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #96e6f2a0
+# %% ../../nbs/bots/10_admin_bot.ipynb #00021603
 async def administer(office:Office, bot:InboxBot, train:Train, pulse:Pulse)->None:
     "Everything that the admin bot does, until cancelled."
     arrived, loop, batches = asyncio.Event(), asyncio.get_running_loop(), batch_opener(office)
@@ -183,7 +183,9 @@ async def administer(office:Office, bot:InboxBot, train:Train, pulse:Pulse)->Non
         for wake in wakes.values() if handled else (): loop.call_soon_threadsafe(wake.set)
         return handled
 
+    first = {'view': 'stats', 'args': [], 'owner': 0}
     async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(page_of, office, first))
         group.create_task(poll(bot, office.store, arrived, pulse))
         group.create_task(work(round, arrived, Pulse()))
         for kind, send in senders.items():

@@ -133,7 +133,7 @@ def view_version(look:Look, number:str)->Page:
     use = None if version.number == now else use
     return Page(text, (row((look.say('button_back'), 'versions'), use),))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #66590493
+# %% ../../nbs/bots/08_admin_model.ipynb #f35c7ce0
 def view_confirm(look:Look, number:str='', follow:str='')->Page:
     "Asks before a version answers; with `follow` MLflow is told at once, too."
     now = current(look.settings.artifacts/'models')
@@ -161,14 +161,14 @@ def on_promote(ask:Ask, number:str, seen:str, follow:str='')->Toast|None:
     version = version_of(ask, int(number))
     try: promote(models, int(number))
     except RegistryError as error:
-        return Toast(ask.say('not_promoted', why=str(error))[:190], alert=True)
+        return Toast(ask.say('not_promoted', why=str(error)), alert=True)
     learned = note_learned(ask, version) if now != int(number) else 0
     problem = ask.office.live.refresh()
     note(ask, 'promote', f'v{number}', {'current': now},
          {'current': int(number), 'learned': learned})
     show(ask, 'promoted', number, now, edit=True)
     if follow: show(ask, 'follow', kind='slow')
-    return Toast(problem[:190], alert=True) if problem else None
+    return Toast(problem, alert=True) if problem else None
 
 # %% ../../nbs/bots/08_admin_model.ipynb #0cff3e7e
 def note_learned(ask:Ask, version:ModelVersion)->int:
