@@ -136,7 +136,7 @@ def _scored(labels, p, in_scope, k):
     tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
     return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
 
-# %% ../../nbs/ml/04_classifier.ipynb #e735fcb2
+# %% ../../nbs/ml/04_classifier.ipynb #a1bdee2d
 def _class_weights(wanted, names, y):
     "(n_classes,), or None where all weigh the same. Raises `ValueError` on an unknown class."
     if wanted is None:
@@ -168,6 +168,13 @@ def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
 def _pooled(scores, y):
     weights = fit_pool(scores, y)
     return weights, OutOfFold(y, pool(scores, weights).astype(np.float32))
+
+
+def _about(labels, lines, seed, options):
+    "How a model was fitted."
+    rows = {str(name): int(n) for name, n in zip(*np.unique(labels, return_counts=True))}
+    return {"tickets": len(labels), "lines": len(lines), "seed": seed, "options": asdict(options),
+            "rows": rows}
 
 
 def _with_scope(model, rows, lines, fold_of, margins, fit, strangers, seed, num_threads):
@@ -218,7 +225,7 @@ def divide(
     lines, owner = _both_forms(texts, solvings)
     return names, lines, y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
 
-# %% ../../nbs/ml/04_classifier.ipynb #f5b9a73b
+# %% ../../nbs/ml/04_classifier.ipynb #ebfca4cf
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -239,29 +246,25 @@ def fit_classifier(
     names, lines, y, fold_of = divide(texts, solvings, labels, n_folds, seed)
     features, rows = fit_features(lines, options.min_count)
     weight = _class_weights(class_weight, names, y)
-    fits = learner_fits(options, seed, features.n_words, weight)
     tell("topics", 0.02)
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
-    learners, opinions = _heard(_fits(fits, seed, names, resampling), rows, y, len(names), fold_of,
-                                num_threads, tell)
+    fits = _fits(learner_fits(options, seed, features.n_words, weight), seed, names, resampling)
+    learners, opinions = _heard(fits, rows, y, len(names), fold_of, num_threads, tell)
     tell("booster", 0.78)
     stacked, booster = _stack(opinions, views, rows), None
     boost = partial(fit_booster, seed=seed, weight=weight)
     if found := booster_out_of_fold(stacked, opinions, y, fold_of, boost, num_threads):
-        booster, scores = found
-        opinions.append(scores)
+        booster, opinions = found[0], [*opinions, found[1]]
     tell("calibration", 0.94)
     weights, honest = _pooled(np.array(opinions), y)
     past = remember(rows[:len(labels)], texts, solvings, y[:len(labels)])
-    about = {"tickets": len(labels), "lines": len(lines), "seed": seed, "options": asdict(options),
-             "rows": dict(zip(names, np.bincount(y[:len(labels)]).tolist()))}
+    about = _about(labels, lines, seed, options)
     model = SymptomClassifier(
         names, features, views, learners, booster, weights, honest, None, past, about)
     tell("scope", 0.96)
     model = _with_scope(model, rows, lines, fold_of, opinions[0], learner_fits(options, seed)[0],
                         strangers, seed, num_threads)
-    tell("done", 1.0)
     return model
 
 # %% ../../nbs/ml/04_classifier.ipynb #80a9c7ee
