@@ -341,11 +341,11 @@ def test_a_challenger_beside_the_real_model_in_a_running_collector(tmp_path):
         answer = box.send(5000000201, JAKSEL, 'totp sudah direset, MIT -ab', question['message_id'])
         said = until(lambda: box.reply_to(answer))['text']
         assert 'TWO FACTOR' in said and 'NEW' not in said
-        until(lambda: silent(store), 10)
+        until(lambda: silent(store))
         with store.read() as connection:
             newest = sa.select(predictions.c.ticket_id, predictions.c.label).order_by(predictions.c.ticket_id.desc())
             ticket_id, label = connection.execute(newest).first()
-        until(lambda: silent(store) == {ticket_id: ('v2', f'{label} NEW')}, 10)
+        until(lambda: silent(store) == {ticket_id: ('v2', f"{label} NEW")})
     with store.write() as connection: save_review(connection, ticket_id, label, 'rina', NOW)
     store.close()
     shown = as_json('models', 'show', 'v2', folder=tmp_path)['shadow']

@@ -64,7 +64,7 @@ def ask(
     with store.write() as connection: save_shadows(connection, version, made)
     return len(made)
 
-# %% ../../nbs/services/05_shadow.ipynb #fc38446d
+# %% ../../nbs/services/05_shadow.ipynb #872737f4
 class Shadow:
     "The challenger, as long as the registry names one. For one thread."
     def __init__(self, models:Path, load:Callable[[Path], Any], store:Store):
@@ -84,7 +84,7 @@ class Shadow:
         since = max(datetime.fromisoformat(born), week)
         return ask(self._store, f'v{number}', self._served[1], since)
 
-    def run(self, stop:Event, every:float=1.0, again:float=60.0)->None:
+    def run(self, stop:Event, every:float=5.0, again:float=60.0)->None:
         "Asks until told to stop; seconds between two looks, and after a problem."
         while not stop.is_set():
             done, problem = 0, ''
