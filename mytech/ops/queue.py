@@ -75,15 +75,15 @@ class Item:
     ticket_id: int
     reason: Reason
 
-# %% ../../nbs/ops/12_queue.ipynb #84ba2324
+# %% ../../nbs/ops/12_queue.ipynb #e576b703
 _p = predictions.c
 _reviewed = select(reviews.c.id).where(reviews.c.ticket_id == _p.ticket_id).exists()
 _auto = _p.status == str(Status.AUTO)
 
 def pending(connection:Connection)->list[int]:
     "Tickets that wait for a person, the newest first."
-    found = connection.execute(select(_p.predicted_at, _p.ticket_id).where(~_auto, ~_reviewed))
-    return [ticket_id for _, ticket_id in sorted(found, reverse=True)]
+    found = select(_p.ticket_id).where(~_auto, ~_reviewed)
+    return list(connection.scalars(found.order_by(_p.ticket_id.desc())))
 
 def spot_checks(
     connection:Connection,
