@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# %% ../../nbs/ops/17_alarms.ipynb #c3ebe238
+# %% ../../nbs/ops/17_alarms.ipynb #d5a73484
 @dataclass(frozen=True)
 class Rule:
     "A figure and the limit that it should not cross."
     name: str
     limit: float  # beyond it, it is bad
     calm: float   # from here on, it is good again
-    unit: str     # n, percent, seconds, days or gigabytes
+    unit: str     # n, percent, index, seconds, days or gigabytes
 
     def bad(self, value:float)->bool:
         "Above the limit, or below it where more is better."

@@ -25,7 +25,7 @@ from ..services.duties import pulses
 from ..services.registry import RegistryError, current, moves
 from ..services.store import outbox
 
-# %% ../../nbs/ops/01_monitor.ipynb #02ce9395
+# %% ../../nbs/ops/01_monitor.ipynb #06900174
 RULES = (
     Rule('automation', .70, .73, 'percent'),
     Rule('review', .30, .27, 'percent'),
@@ -35,7 +35,9 @@ RULES = (
     Rule('pulse_admin', 60, 45, 'seconds'),
     Rule('outbox', 300, 60, 'seconds'),
     Rule('disk', 1, 2, 'gigabytes'),
-    Rule('model_age', 60, 30, 'days'))
+    Rule('model_age', 60, 30, 'days'),
+    Rule('mix', .25, .15, 'index'),
+    Rule('drop', .10, .05, 'percent'))
 
 # %% ../../nbs/ops/01_monitor.ipynb #3b0a611b
 ENOUGH = 30 # predictions
