@@ -31,13 +31,15 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #730e0306
+# %% ../../nbs/bots/10_admin_bot.ipynb #94770e4c
 _parts = (admin_reports, admin_review, admin_model, admin_training, suggest, watch)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
-    lines = [f"/{name}\n    {look.say(f'menu_{name}')}" for name in MENU]
-    return Page('\n'.join([look.say('help_head'), '', *lines]))
+    def line(name:str)->str:
+        form = BOOK.commands[name].form
+        return f"/{name} – {look.say(f'menu_{name}')}" + (f'\n    <code>{form}</code>' if form else '')
+    return Page('\n'.join([look.say('help_head'), '', *map(line, MENU)]))
 
 MENU = ('stats', 'pendingreview', 'report', 'tiketreport', 'trendbulan', 'trendmingguan',
         'modelstatus', 'retrain', 'retrainstatus', 'reloadmodel', 'updatestats', 'helpml',

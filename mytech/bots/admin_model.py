@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'moment', 'version_of', 'figure', 'figures', 'in_words', 'table_line', 'missed_line',
            'gate_table', 'retrain_row', 'policy_line', 'view_status', 'view_versions', 'view_version', 'view_confirm',
-           'figures_of_current', 'on_promote', 'note_learned', 'view_promoted', 'on_kept', 'following', 'view_mlflow',
-           'view_follow', 'on_mlflow', 'on_mlflow_promote']
+           'on_promote', 'note_learned', 'view_promoted', 'on_kept', 'following', 'view_mlflow', 'view_follow',
+           'on_mlflow', 'on_mlflow_promote']
 
-# %% ../../nbs/bots/08_admin_model.ipynb #b3c580d4
+# %% ../../nbs/bots/08_admin_model.ipynb #99de674c
 import asyncio
 import re
 from datetime import datetime
@@ -16,9 +16,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from .admin import (Ask, Button, Command, Look, Office, Page, Toast, note, opens, row,
-                               show)
+                               short_day, show)
 from ..core.schema import Status
-from ..core.texts import catalogue, day
+from ..core.texts import catalogue
 from ..ops.runs import runs
 from ..services.mlflow_follower import Following, aliases, status
 from ..services.predictor import policy_in_force
@@ -27,11 +27,11 @@ from ..services.registry import (ModelVersion, RegistryError, current, moves, pr
 from ..services.store import reviews
 from ..services.tickets import count_new
 
-# %% ../../nbs/bots/08_admin_model.ipynb #4ea34cd4
+# %% ../../nbs/bots/08_admin_model.ipynb #ac489765
 def moment(look:Look|Office, iso:str)->str:
     "A time of the registry, in local words."
     at = datetime.fromisoformat(iso).astimezone(look.settings.timezone)
-    return f'{day(at, look.settings.bot_language)} {at:%H:%M}'
+    return f'{short_day(at, look.settings.bot_language)} {at:%Y %H:%M}'
 
 def version_of(look:Look, number:int|None)->ModelVersion|None:
     "What is known of a version."
@@ -51,7 +51,7 @@ def figures(look:Look, version:ModelVersion)->str:
                     coverage=look.number(100 * (m.get('coverage_at_95') or 0), 0),
                     learned=m.get('n_train', 0), classes=m.get('n_classes', 0))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #22fde0dd
+# %% ../../nbs/bots/08_admin_model.ipynb #7acae061
 def in_words(text:str, language:str)->str:
     "A value of the gate's table as the language writes it."
     for pair in filter(None, catalogue()['gate_words'][language].split('|')):
@@ -63,11 +63,11 @@ def in_words(text:str, language:str)->str:
 def table_line(look:Look, check:dict)->str:
     "A check as a line of a table: what it is now, what it would be."
     key = f"gate_{re.sub('[^a-z]+', '_', check['name'].lower()).strip('_')}"
-    name = look.say(key) if key in catalogue() else check['name'][:13]
+    name = look.say(key) if key in catalogue() else check['name'][:12]
     figures = [re.search(r'[-+]?[\d.]*\d', check[who]) for who in ('champion', 'challenger')]
     old, new = (in_words(found[0], look.settings.bot_language) if found else ''
                 for found in figures)
-    return f"<code>{'✓' if check['passed'] else '✗'} {name:<14}{old:>7}{new:>7}</code>"
+    return f"{'✓' if check['passed'] else '✗'} {name:<12}{old:>6}{new:>6}"
 
 def missed_line(look:Look, check:dict)->str:
     "What was wanted of a check that failed, and what it came to."
@@ -81,8 +81,9 @@ def gate_table(look:Look, verdict:dict|None)->str:
     if not verdict: return look.say('gate_none')
     checks = [check for check in verdict['checks'] if check['name'] != 'better']
     missed = [missed_line(look, check) for check in verdict['checks'] if not check['passed']]
-    head = f"<code>  {'':<14}{look.say('gate_now'):>7}{look.say('gate_new'):>7}</code>"
-    return '\n'.join([head, *(table_line(look, check) for check in checks), *missed])
+    head = f"  {'':<12}{look.say('gate_now'):>6}{look.say('gate_new'):>6}"
+    table = '\n'.join([head, *(table_line(look, check) for check in checks)])
+    return '\n'.join([f'<pre>{table}</pre>', *missed])
 
 # %% ../../nbs/bots/08_admin_model.ipynb #f493529d
 def retrain_row(look:Look)->tuple[Button, ...]:
@@ -133,26 +134,20 @@ def view_version(look:Look, number:str)->Page:
     use = None if version.number == now else use
     return Page(text, (row((look.say('button_back'), 'versions'), use),))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #f35c7ce0
+# %% ../../nbs/bots/08_admin_model.ipynb #bc1beb8b
 def view_confirm(look:Look, number:str='', follow:str='')->Page:
     "Asks before a version answers; with `follow` MLflow is told at once, too."
     now = current(look.settings.artifacts/'models')
     version = version_of(look, int(number) if number else now)
     if version is None: return Page(look.say('no_version', number=number or '–'))
-    old = '' if version.number == now else figures_of_current(look, now)
-    key = 'confirm_same' if version.number == now else 'confirm_change'
+    same = version.number == now
+    table = figures(look, version) if same else gate_table(look, version.verdict)
     failed = '' if (version.verdict or {}).get('passed', True) else look.say('confirm_failed')
-    text = look.say(key, number=str(version.number), now=str(now or '–'))
+    text = look.say('confirm_same' if same else 'confirm_change', number=str(version.number), now=str(now or '–'))
     yes = look.say('button_yes', number=str(version.number))
-    return Page('\n\n'.join(filter(None, [text, figures(look, version), old, failed])), (
+    return Page('\n\n'.join(filter(None, [text, table, failed])), (
         row((yes, 'promote', version.number, now or 0, follow),
             (look.say('button_no'), 'kept', now or 0)),))
-
-def figures_of_current(look:Look, number:int|None)->str:
-    "What the version in charge was measured at."
-    version = version_of(look, number)
-    if version is None: return ''
-    return look.say('compared', number=str(number)) + '\n' + figures(look, version)
 
 def on_promote(ask:Ask, number:str, seen:str, follow:str='')->Toast|None:
     "Lets a version answer, if the one that was in charge still is."

@@ -184,7 +184,7 @@ def on_report(ask:Ask, given:dict)->None:
     "`/report`."
     show(ask, 'report', 'month' if given.get('weekly|monthly') == 'monthly' else 'week', '')
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #36faa6bf
+# %% ../../nbs/bots/06_admin_reports.ipynb #8d61085f
 def part_lines(look:Look, table:pd.DataFrame, most:int=5)->list[str]:
     "The largest parts of a breakdown: tickets, and how many were answered in time."
     def share(of:float)->str: return '–' if pd.isna(of) else f'{look.number(100 * of, 0)} %'
@@ -202,7 +202,7 @@ def view_tickets(look:Look, kind:str, first:str, app:str)->Page:
     lines = [look.say('tickets_head', period=title(look, period)) + name, '',
              *ticket_lines(look, report.numbers, report.before),
              look.say('response_more', **sla)]
-    for by in ('app', 'symptom', 'solver', 'group'):
+    for by in ('app', 'symptom', 'group'):
         known = report.by[by].drop(index='', errors='ignore')
         if len(known) > (by == 'app'): lines += ['', look.say(f'by_{by}'), *part_lines(look, known)]
     return Page('\n'.join(lines), (
@@ -247,17 +247,19 @@ def view_open(look:Look)->Page:
         lines.append(f'\n<b>{since}</b> · {escape(str(one.group), quote=False)}\n{shown}')
     return Page('\n'.join(lines), (row((look.say('button_refresh'), 'open')),))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #b2379702
+# %% ../../nbs/bots/06_admin_reports.ipynb #414053f8
 def trend_lines(look:Look, report:TrendReport, most:int=8)->list[str]:
-    "The most frequent symptoms with their change, and words that came or went."
+    "What has moved by more than chance; the picture shows the rest."
     known = report.symptoms.drop(index='', errors='ignore')
+    if known.empty: return [look.say('no_tickets')]
+    known = known[known.notable]
     lines = [f"{escape(str(name), quote=False)} · {look.number(one.now, 0)}"
-             + moved(look, one.now, one.before, 'n') + (' ❗' if one.notable else '')
+             + moved(look, one.now, one.before, 'n')
              for name, one in known.head(most).iterrows()]
     for kind in ('new', 'gone'):
         terms = report.terms[report.terms.kind == kind].index[:8]
         if len(terms): lines += ['', look.say(f'terms_{kind}', words=', '.join(terms))]
-    return lines or [look.say('no_tickets')]
+    return lines or [look.say('nothing_moved')]
 
 def view_trend(look:Look, kind:str, first:str, app:str)->Page:
     "What people ask for more than before, or no longer."

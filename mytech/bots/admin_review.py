@@ -120,7 +120,7 @@ def view_all_done(look:Look)->Page:
     if not skipped or not pending(look.connection): return Page(look.say('queue_empty'))
     return Page(look.say('queue_skipped', n=skipped), (row((look.say('button_skipped'), 'again')),))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #33cdf52d
+# %% ../../nbs/bots/07_admin_review.ipynb #91910e5a
 def ranked(look:Look, ticket:Row)->list[str]:
     "All labels, the likeliest for this ticket first."
     served, labels = look.office.live.current(), labels_of(look, ticket)
@@ -146,6 +146,7 @@ def view_similar(look:Look, ticket_id:str)->Page:
     "Past tickets like this one, with what solved them."
     ticket, served = ticket_of(look, int(ticket_id)), look.office.live.current()
     found = reasons(served[1], ticket.tech_text, ticket.solving)['similar'] if served else []
+    found = [one for one in found if one['likeness'] >= .3]
     def shown(one:dict)->str:
         return look.say('similar_one', label=one['label'], percent=round(100 * one['likeness']),
                         text=shorten(one['text'], 160, placeholder=' …'),
