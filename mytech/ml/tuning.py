@@ -55,7 +55,7 @@ def macro_f1(y:np.ndarray, said:np.ndarray)->float:
     known = said >= 0
     return float(per_class_table(y[known], said[known]).f1.mean())
 
-# %% ../../nbs/ml/07_tuning.ipynb #4ad03821
+# %% ../../nbs/ml/07_tuning.ipynb #1e991d1e
 def suggest(
     trial, # of Optuna
 )->Options:
@@ -66,9 +66,9 @@ def suggest(
         svm_cost=log("svm_cost", 0.03, 3.0),
         bayes_smoothing=log("bayes_smoothing", 0.003, 0.3),
         net_rate=log("net_rate", 0.04, 0.6),
-        net_width=trial.suggest_int("net_width", 16, 96, step=16),
+        net_width=trial.suggest_int("net_width", 32, 192, step=32),
         net_smoothing=trial.suggest_float("net_smoothing", 0.0, 0.3),
-        net_dropout=trial.suggest_float("net_dropout", 0.0, 0.7),
+        net_dropout=trial.suggest_float("net_dropout", 0.0, 0.9),
     )
 
 # %% ../../nbs/ml/07_tuning.ipynb #74632705
@@ -197,7 +197,7 @@ class Tuned:
         return (f"{found}: macro-F1 out of fold after {self.trials} trials, {self.pruned} of them "
                 f"cut short; the best wins {self.wins:.0%} of draws of the tickets")
 
-# %% ../../nbs/ml/07_tuning.ipynb #52af07b7
+# %% ../../nbs/ml/07_tuning.ipynb #35f3e409
 def _compare(lines, y, fold_of, seed, *both):
     "The last predictions with each of the options."
     return [list(predictions(*fit_features(lines, options.min_count), y, fold_of, options,
@@ -215,7 +215,7 @@ def tune(
     seconds:float|None=None,     # no trial starts later
     seed:int=42,
     n_folds:int=3,
-    most:int=1500,               # tickets to search with, drawn by lot
+    most:int=1000,               # tickets to search with, drawn by lot
     progress:Callable[[int, int, float], None]=lambda trial, trials, best: None,
 )->Tuned:
     "Search for better options with Optuna. Raises `TuningError` when it is not installed."
