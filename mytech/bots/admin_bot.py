@@ -31,15 +31,16 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #94770e4c
+# %% ../../nbs/bots/10_admin_bot.ipynb #716156df
 _parts = (admin_reports, admin_review, admin_model, admin_training, suggest, watch)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
-    def line(name:str)->str:
+    def of(name:str)->str:
         form = BOOK.commands[name].form
-        return f"/{name} – {look.say(f'menu_{name}')}" + (f'\n    <code>{form}</code>' if form else '')
-    return Page('\n'.join([look.say('help_head'), '', *map(line, MENU)]))
+        line = f"/{name} – {look.say(f'menu_{name}')}"
+        return f'{line}\n    <code>{form}</code>' if form else line
+    return Page('\n'.join([look.say('help_head'), '', *map(of, MENU)]))
 
 MENU = ('stats', 'pendingreview', 'report', 'tiketreport', 'trendbulan', 'trendmingguan',
         'modelstatus', 'retrain', 'retrainstatus', 'reloadmodel', 'updatestats', 'helpml',

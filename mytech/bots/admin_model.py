@@ -134,7 +134,7 @@ def view_version(look:Look, number:str)->Page:
     use = None if version.number == now else use
     return Page(text, (row((look.say('button_back'), 'versions'), use),))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #bc1beb8b
+# %% ../../nbs/bots/08_admin_model.ipynb #143b7ab2
 def view_confirm(look:Look, number:str='', follow:str='')->Page:
     "Asks before a version answers; with `follow` MLflow is told at once, too."
     now = current(look.settings.artifacts/'models')
@@ -143,7 +143,8 @@ def view_confirm(look:Look, number:str='', follow:str='')->Page:
     same = version.number == now
     table = figures(look, version) if same else gate_table(look, version.verdict)
     failed = '' if (version.verdict or {}).get('passed', True) else look.say('confirm_failed')
-    text = look.say('confirm_same' if same else 'confirm_change', number=str(version.number), now=str(now or '–'))
+    text = look.say('confirm_same' if same else 'confirm_change',
+                    number=str(version.number), now=str(now or '–'))
     yes = look.say('button_yes', number=str(version.number))
     return Page('\n\n'.join(filter(None, [text, table, failed])), (
         row((yes, 'promote', version.number, now or 0, follow),
