@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['ENOUGH', 'mix_shift', 'promised_accuracy', 'drift_figures']
 
-# %% ../../nbs/ops/19_drift.ipynb #1c8f19e0
-from collections import Counter
+# %% ../../nbs/ops/19_drift.ipynb #b3fc4fef
 from datetime import datetime, timedelta
 
 import numpy as np
