@@ -103,7 +103,7 @@ def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
                             'bot, from @BotFather; the admin bot is not the collector.')
     return s, sockets
 
-# %% ../nbs/99_app.ipynb #f4789509
+# %% ../nbs/99_app.ipynb #c589c92b
 hints = '''
   Try first, on the chat page:
   1  You are Budi Santoso in the group Teknisi Jaksel. Write
@@ -111,7 +111,9 @@ hints = '''
   2  Become Ayu B (top left). Reply to that message
        silakan clear cache lalu login ulang, MIT -ab
      The bot answers with label and response time.
-  3  In another terminal, the tickets as a table
+  3  Become Maya Hartono and open the chat with MyTech Admin:
+       /stats    /pendingreview    /tiketreport quarterly
+  4  In another terminal, the tickets as a table
        .venv/bin/mytech export logs --out logs.csv
 
   Ctrl-C stops everything.'''
