@@ -6,7 +6,7 @@
 __all__ = ['CANCEL', 'RetrainError', 'TrainingFailed', 'checkout', 'pipeline', 'Run', 'read_run', 'runs', 'cancel',
            'run_training', 'prune_runs']
 
-# %% ../../nbs/ops/01_runs.ipynb #59dea530
+# %% ../../nbs/ops/01_runs.ipynb #b4cd1406
 import json
 import os
 import re
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Container, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -66,7 +66,7 @@ def _check(notebook:Path, parameters:dict)->None:
         raise RetrainError(f"unknown parameter {', '.join(sorted(unknown))}: {notebook.name} takes "
                            f"{', '.join(sorted(known - _OURS))}")
 
-# %% ../../nbs/ops/01_runs.ipynb #75a59397
+# %% ../../nbs/ops/01_runs.ipynb #f6fa6b44
 @dataclass(frozen=True)
 class Run:
     "One execution of a pipeline, as its run.json has it."
@@ -88,7 +88,10 @@ def read_run(folder:Path)->Run:
 
 def runs(artifacts:Path)->list[Run]:
     "All runs that are kept, oldest first."
-    return [read_run(path.parent) for path in sorted((artifacts/'runs').glob('*/run.json'))]
+    found = []
+    for path in sorted((artifacts/'runs').glob('*/run.json')):
+        with suppress(FileNotFoundError): found.append(read_run(path.parent)) # pruned just now
+    return found
 
 # %% ../../nbs/ops/01_runs.ipynb #d8d8e78e
 def _now()->str:
