@@ -14,13 +14,13 @@ import numpy as np
 
 from .calibration import fit_pool, log_loss, log_softmax, pool
 
-# %% ../../nbs/ml/03_booster.ipynb #01b5acba
+# %% ../../nbs/ml/03_booster.ipynb #16c9ccb4
 BOOSTER = {
-    "objective": "multiclass", "num_leaves": 15, "min_data_in_leaf": 20,
+    "objective": "multiclass", "num_leaves": 10, "min_data_in_leaf": 20,
     "lambda_l2": 5.0, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
     "max_bin": 63, "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }
-TREES = 800 # of all classes together
+TREES = 640 # of all classes together
 
 
 def fit_booster(
