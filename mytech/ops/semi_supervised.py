@@ -6,7 +6,8 @@
 __all__ = ['COLUMNS', 'Teacher', 'unreviewed', 'read_unlabelled', 'apart', 'read_teacher', 'taught', 'learn', 'sure_enough',
            'balanced', 'SelfTrained', 'self_train', 'gain', 'draw_gains', 'propose']
 
-# %% ../../nbs/ops/11_semi_supervised.ipynb #f8975f00
+# %% ../../nbs/ops/11_semi_supervised.ipynb #5527d16e
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..ml.evaluation import quality, seen_in_training
 from ..ml.neighbours import similar
 from ..ml.preprocessing import preprocess
 from .gate import Answers, HeldOut, differences
-from .queue import spread
+from .queue import rarity, spread
 from .training import read_labelled
 from ..services.store import reviews, tickets
 
@@ -178,7 +179,7 @@ def draw_gains(
     ax.spines[['top', 'right']].set_visible(False)
     return ax
 
-# %% ../../nbs/ops/11_semi_supervised.ipynb #f58ada4f
+# %% ../../nbs/ops/11_semi_supervised.ipynb #0ab80a34
 def _origin(told:str, guessed:str, best:str)->str:
     if told: return 'teacher and model' if told == best else 'teacher, against the model'
     return 'self-training' if guessed else 'model'
@@ -196,7 +197,8 @@ def propose(
     best = names[p.argmax(axis=1)]
     told = told.to_numpy(dtype=object)
     label = np.where(told != '', told, np.where(guesses != '', guesses, best))
-    worth = 1 - (two[:, 0] - two[:, 1]) + ((told != '') & (told != best))
+    worth = (1 - (two[:, 0] - two[:, 1])) * rarity(best, Counter(model.about['rows']))
+    worth += worth.max(initial=0) * ((told != '') & (told != best))
     rows = model.features.transform(list(map(preprocess, unlabelled.text)))
     order = spread(worth, rows, most)
     found = unlabelled.iloc[order].assign(
