@@ -51,7 +51,7 @@ def figures(look:Look, version:ModelVersion)->str:
                     coverage=look.number(100 * (m.get('coverage_at_95') or 0), 0),
                     learned=m.get('n_train', 0), classes=m.get('n_classes', 0))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #7acae061
+# %% ../../nbs/bots/08_admin_model.ipynb #2ebfa9bd
 def in_words(text:str, language:str)->str:
     "A value of the gate's table as the language writes it."
     for pair in filter(None, catalogue()['gate_words'][language].split('|')):
@@ -67,6 +67,7 @@ def table_line(look:Look, check:dict)->str:
     figures = [re.search(r'[-+]?[\d.]*\d', check[who]) for who in ('champion', 'challenger')]
     old, new = (in_words(found[0], look.settings.bot_language) if found else ''
                 for found in figures)
+    new = new or ('ok' if check['passed'] else '')
     return f"{'✓' if check['passed'] else '✗'} {name:<12}{old:>6}{new:>6}"
 
 def missed_line(look:Look, check:dict)->str:
@@ -83,7 +84,7 @@ def gate_table(look:Look, verdict:dict|None)->str:
     missed = [missed_line(look, check) for check in verdict['checks'] if not check['passed']]
     head = f"  {'':<12}{look.say('gate_now'):>6}{look.say('gate_new'):>6}"
     table = '\n'.join([head, *(table_line(look, check) for check in checks)])
-    return '\n'.join([f'<pre>{table}</pre>', *missed])
+    return ''.join([f'<pre>{table}</pre>', *missed])
 
 # %% ../../nbs/bots/08_admin_model.ipynb #f493529d
 def retrain_row(look:Look)->tuple[Button, ...]:
@@ -112,7 +113,7 @@ def view_status(look:Look)->Page:
     return Page('\n\n'.join(filter(None, parts)),
                 (row((look.say('button_versions'), '+versions'), *retrain_row(look)),))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #49269ac1
+# %% ../../nbs/bots/08_admin_model.ipynb #8a6ff270
 def view_versions(look:Look)->Page:
     "All versions, the newest first."
     models = look.settings.artifacts/'models'
@@ -128,13 +129,13 @@ def view_version(look:Look, number:str)->Page:
     "One version with its gate's table, and a way to let it answer."
     version, now = version_of(look, int(number)), current(look.settings.artifacts/'models')
     if version is None: return Page(look.say('no_version', number=number))
-    text = '\n\n'.join([look.say('version_head', number=number, when=moment(look, version.created)),
-                        figures(look, version), gate_table(look, version.verdict)])
+    head = look.say('version_head', number=number, when=moment(look, version.created))
+    text = f'{head}\n\n{figures(look, version)}\n{gate_table(look, version.verdict)}'
     use = (look.say('button_use', number=number), 'confirm', number)
     use = None if version.number == now else use
     return Page(text, (row((look.say('button_back'), 'versions'), use),))
 
-# %% ../../nbs/bots/08_admin_model.ipynb #143b7ab2
+# %% ../../nbs/bots/08_admin_model.ipynb #556abff0
 def view_confirm(look:Look, number:str='', follow:str='')->Page:
     "Asks before a version answers; with `follow` MLflow is told at once, too."
     now = current(look.settings.artifacts/'models')
@@ -146,7 +147,7 @@ def view_confirm(look:Look, number:str='', follow:str='')->Page:
     text = look.say('confirm_same' if same else 'confirm_change',
                     number=str(version.number), now=str(now or '–'))
     yes = look.say('button_yes', number=str(version.number))
-    return Page('\n\n'.join(filter(None, [text, table, failed])), (
+    return Page('\n'.join(filter(None, [text, table, failed])), (
         row((yes, 'promote', version.number, now or 0, follow),
             (look.say('button_no'), 'kept', now or 0)),))
 

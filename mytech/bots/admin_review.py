@@ -120,7 +120,7 @@ def view_all_done(look:Look)->Page:
     if not skipped or not pending(look.connection): return Page(look.say('queue_empty'))
     return Page(look.say('queue_skipped', n=skipped), (row((look.say('button_skipped'), 'again')),))
 
-# %% ../../nbs/bots/07_admin_review.ipynb #91910e5a
+# %% ../../nbs/bots/07_admin_review.ipynb #b10b104e
 def ranked(look:Look, ticket:Row)->list[str]:
     "All labels, the likeliest for this ticket first."
     served, labels = look.office.live.current(), labels_of(look, ticket)
@@ -152,7 +152,7 @@ def view_similar(look:Look, ticket_id:str)->Page:
                         text=shorten(one['text'], 160, placeholder=' …'),
                         solving=shorten(one['solving'], 120, placeholder=' …') or '–')
     head = look.say('similar_head' if found else 'similar_none')
-    text = '\n\n'.join([head, *map(shown, found)])
+    text = '\n\n'.join([f'{about(look, ticket)}\n{head}', *map(shown, found)])
     return Page(text, (*((button,) for button in choices(ticket)),
                        row((look.say('button_back'), 'card', ticket_id))))
 

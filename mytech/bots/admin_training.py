@@ -139,7 +139,7 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
             enqueue(connection, f'telegram:{bot.id}', end, datetime.now(timezone.utc))
     await asyncio.to_thread(promise)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #335bbbcc
+# %% ../../nbs/bots/09_admin_training.ipynb #e7001c1b
 def search_line(look:Look, version:ModelVersion)->str:
     "What a search for better options came to; empty when there was none."
     found = version.metrics.get('tuning') or {}
@@ -158,7 +158,7 @@ def view_trained(look:Look, number:str)->Page:
     head = look.say(key, number=number, failed=failed, checks=len(verdict['checks']))
     learned = look.say('learned_from', n=version.metrics.get('n_train', 0))
     foot = learned + search_line(look, version)
-    text = '\n\n'.join([head, gate_table(look, version.verdict), foot])
+    text = '\n'.join([head, gate_table(look, version.verdict), foot])
     if version.number == now: return Page(text)
     use = look.say('button_use', number=number)
     keep = look.say('button_keep', number=str(now)) if now else look.say('button_no')
