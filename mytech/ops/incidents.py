@@ -61,11 +61,11 @@ def surprise(
     "How often the others come so close to a ticket by chance: a Poisson tail of an uncertain rate."
     return float(betainc(n - 1, known, expected / (known + expected))) if n > 1 else 1.0
 
-# %% ../../nbs/ops/18_incidents.ipynb #9279f31e
-WINDOWS = 5, 15, 60 # minutes
+# %% ../../nbs/ops/18_incidents.ipynb #ca00aea7
+WINDOWS = 3, 10, 60 # minutes
 LEAST = 5           # tickets; fewer are no incident, nor twice as many in the first week
 
-def level(usual:Usual, budget:float=1 / 365)->float: # `budget`: false alarms a day
+def level(usual:Usual, budget:float=1 / 180)->float: # `budget`: false alarms a day
     "The surprise from which on it is an incident."
     a_day = max(usual.counts[EVERY] / usual.days, 10)
     return budget / (2 * a_day * len(WINDOWS))
