@@ -13,14 +13,14 @@ from sqlalchemy import select
 from telegram.error import BadRequest, RetryAfter, TimedOut
 
 from mytech.bots import admin_review
-from mytech.bots.admin_bot import deliver_page, photo_of, send_any, told
+from mytech.bots.admin_bot import deliver_page, photo_of, send_any, told, train_in_chat
 from mytech.bots.admin_training import train_and_tell
 from mytech.core.schema import Message
 from mytech.core.texts import say
 from mytech.ops.progress import Step
 from mytech.ops.runs import RetrainError
 from mytech.services.outbox import Refused, SendLater
-from mytech.services.registry import current, promote, register
+from mytech.services.registry import current, exclusive, promote, register
 from mytech.services.store import actions, open_store, outbox, reviews
 from mytech.services.tickets import attach, save_review
 
@@ -288,6 +288,7 @@ def test_cancel_reaches_only_the_run_that_is_shown(desk, monkeypatch, tmp_path):
     from mytech.bots import admin_training
     run, ended = SimpleNamespace(id='20261120-1', status='running'), []
     monkeypatch.setattr(admin_training, 'runs', lambda artifacts: [run])
+    monkeypatch.setattr(admin_training, 'going', lambda settings: run)
     monkeypatch.setattr(admin_training, 'cancel', lambda artifacts: ended.append(run.id) or True)
     desk.types('/retrain')
     chat, released = Chat(), threading.Event()
@@ -309,13 +310,30 @@ def test_cancel_reaches_only_the_run_that_is_shown(desk, monkeypatch, tmp_path):
     assert ended == ['20261120-1'] and '30 %' in chat.texts[-1] and desk.did()[-1][1:] == ('cancel', '20261120-1')
 
 
+def test_a_run_whose_process_was_killed_is_not_shown_as_running(desk, tmp_path):
+    (tmp_path/'runs/r9').mkdir(parents=True)
+    (tmp_path/'runs/r9/run.json').write_text('{"id": "r9", "parameters": {}, "notebook": "", "data_sha256": null, "revision": null, "versions": {}, "started": "2026-11-20T01:00:00+00:00", "status": "running"}')
+    shown, = desk.types('/retrainstatus')
+    assert say('cut_off', 'id') in shown.text and 'Hentikan' not in str(shown.buttons)
+    with exclusive(tmp_path/'runs/.lock'): assert 'Hentikan' in str(desk.types('/retrainstatus')[0].buttons)
+
+
+def test_a_chat_that_cannot_be_reached_does_not_block_trainings_for_ever(desk):
+    desk.types('/retrain')
+    class Gone:
+        async def send_message(self, *args, **more): raise BadRequest('chat not found')
+    with pytest.raises(Refused): asyncio.run(train_in_chat(desk.office, Gone(), None, job(desk)[0]))
+    with desk.store.write() as connection: connection.execute(outbox.update().values(parked=True))
+    assert desk.types('/retrain') == [] and len(job(desk)) == 2
+
+
 def test_a_lost_edit_does_not_end_a_training(desk, models, monkeypatch):
     from mytech.bots import admin_training
     monkeypatch.setattr(admin_training, 'runs', lambda artifacts: [SimpleNamespace(id='r', status='running')])
     desk.types('/retrain')
     chat = Chat()
     chat.lost = 1
-    _, end = trained(desk, lambda mode, tell: time.sleep(.5) or SimpleNamespace(version=SimpleNamespace(number=2)), chat)
+    _, end = trained(desk, lambda mode, tell: tell(Step('start', 0)) or time.sleep(.5) or SimpleNamespace(version=SimpleNamespace(number=2)), chat)
     assert chat.lost == 0 and 'lolos' in end.text
 
 

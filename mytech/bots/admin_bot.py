@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 'page_of', 'photo_of', 'edit_page', 'send_page',
-           'deliver_page', 'told', 'send_slow', 'send_any', 'batch_opener', 'speak', 'administer']
+           'send_file', 'deliver_page', 'told', 'send_slow', 'train_in_chat', 'send_any', 'batch_opener', 'speak',
+           'administer']
 
 # %% ../../nbs/bots/10_admin_bot.ipynb #846aa847
 import asyncio
@@ -71,18 +72,21 @@ async def register(bot:ExtBot, language:str)->None: # language: `BOT_LANGUAGE`
         await bot.set_my_commands(menu(code or language), language_code=code,
                                   scope=BotCommandScopeAllPrivateChats())
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #a10a6f56
+# %% ../../nbs/bots/10_admin_bot.ipynb #0f68a32f
 def page_of(office:Office, payload:dict)->Page:
     "Computes a promised view."
     verb, _, sheet = payload['view'].partition('@')
     with office.store.read() as connection:
         look = Look(office, connection, datetime.now(timezone.utc), payload['owner'])
-        try: page = BOOK.views[verb](look, *payload['args'])
+        try:
+            page = BOOK.views[verb](look, *payload['args'])
+            page = replace(page, text=page.text.replace(' %', '\xa0%'))
+            page = turned(page, verb, *payload['args'], sheet=int(sheet or 1))
+            keyboard(page, payload['owner'])
+            return page
         except Exception:
             log.exception('view %s %s', payload['view'], payload['args'])
             return Page(look.say('failed'))
-    page = replace(page, text=page.text.replace(' %', '\xa0%'))
-    return turned(page, verb, *payload['args'], sheet=int(sheet) if sheet.isdecimal() else 1)
 
 def photo_of(page:Page)->bytes|None:
     "The page's picture; None when there is none, or it cannot be had."
@@ -90,7 +94,7 @@ def photo_of(page:Page)->bytes|None:
     try: return page.photo()
     except Exception as error: log.warning('no picture: %s', error)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #6a7242a0
+# %% ../../nbs/bots/10_admin_bot.ipynb #f7cc677a
 async def edit_page(bot:ExtBot, payload:dict, page:Page, photo:bytes|None, keys:dict)->None:
     "Puts a page in place of another."
     where = {'chat_id': payload['chat_id'], 'message_id': payload['edit'], **keys}
@@ -106,24 +110,28 @@ async def send_page(bot:ExtBot, payload:dict, page:Page, photo:bytes|None, keys:
     reply = ReplyParameters(to, allow_sending_without_reply=True) if to else None
     where = {'chat_id': payload['chat_id'], 'message_thread_id': payload['thread_id'],
              'reply_parameters': reply, 'parse_mode': 'HTML', **keys}
-    if page.file:
-        name, content = page.file
-        await bot.send_document(document=await asyncio.to_thread(content), filename=name,
-                                caption=page.text, **where)
-    elif photo: await bot.send_photo(photo=photo, caption=page.text, **where)
+    if photo: await bot.send_photo(photo=photo, caption=page.text, **where)
     else: await bot.send_message(text=page.text, **where)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #1af52a25
+# %% ../../nbs/bots/10_admin_bot.ipynb #47d048d5
+async def send_file(bot:ExtBot, payload:dict, page:Page)->None:
+    "Sends a page's file."
+    name, content = page.file
+    await bot.send_document(payload['chat_id'], await asyncio.to_thread(content), filename=name,
+                            caption=page.text, parse_mode='HTML',
+                            message_thread_id=payload['thread_id'])
+
 async def deliver_page(office:Office, bot:ExtBot, payload:dict)->None:
     "Computes and sends what was promised."
     page = await asyncio.to_thread(page_of, office, payload)
+    if page.file: return await send_file(bot, payload, page)
     new = not payload['edit'] or page.photo and not payload['had_photo']
     drawn = new or '@' not in payload['view']
     photo = await asyncio.to_thread(photo_of, page) if drawn else None
     keys = {'reply_markup': {'inline_keyboard': keyboard(page, payload['owner'])}}
     await (send_page if new else edit_page)(bot, payload, page, photo, keys)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #aad56bdf
+# %% ../../nbs/bots/10_admin_bot.ipynb #1765c23d
 @contextmanager
 def told()->Iterator[None]:
     "Telegram's errors as what the outbox understands: `SendLater` or `Refused`."
@@ -144,6 +152,10 @@ async def send_slow(office:Office, bot:ExtBot, payload:dict)->None:
                                           message_thread_id=payload['thread_id'])
             payload = payload | {'edit': sent.message_id}
         await deliver_page(office, bot, payload)
+
+async def train_in_chat(office:Office, bot:ExtBot, train:Train, payload:dict)->None:
+    "A training, once its first message has arrived."
+    with told(): await train_and_tell(office, bot, train, payload)
 
 async def send_any(office:Office, bot:ExtBot, payload:dict)->None:
     "Sends a page, ends a press, or sends a plain text that another part has written."
@@ -172,13 +184,13 @@ async def speak(office:Office, bot_id:int, kind:str, send:Callable, wake:asyncio
         try: await asyncio.wait_for(wake.wait(), 1)
         except TimeoutError: pass
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #00021603
+# %% ../../nbs/bots/10_admin_bot.ipynb #b804e39d
 async def administer(office:Office, bot:InboxBot, train:Train, pulse:Pulse)->None:
     "Everything that the admin bot does, until cancelled."
     arrived, loop, batches = asyncio.Event(), asyncio.get_running_loop(), batch_opener(office)
     page = partial(send_any, office, bot)
     senders = {'telegram': page, 'press': page, 'slow': partial(send_slow, office, bot),
-               'retrain': partial(train_and_tell, office, bot, train)}
+               'retrain': partial(train_in_chat, office, bot, train)}
     wakes = {kind: asyncio.Event() for kind in senders}
 
     def round()->int:
