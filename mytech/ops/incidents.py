@@ -113,16 +113,17 @@ def named(bursts:dict[str,Burst])->dict[str,Burst]:
     "The classes alone, where there are any: they say more than that there is much of everything."
     return {label: burst for label, burst in bursts.items() if label != EVERY} or bursts
 
-# %% ../../nbs/ops/18_incidents.ipynb #bdc84575
+# %% ../../nbs/ops/18_incidents.ipynb #54435422
 _label = func.coalesce(predictions.c.label, '').label('label')
 _labelled = select(tickets.c.tech_at, _label, tickets.c.id).select_from(
     tickets.outerjoin(predictions, predictions.c.ticket_id == tickets.c.id))
 
-def asked_since(connection:Connection, start:datetime, end:datetime, zone:ZoneInfo)->list[tuple]:
-    "Local time, predicted class and id of the tickets between two moments."
+def asked_since(connection:Connection, start:datetime, end:datetime, zone:ZoneInfo,
+                newest:int=50_000)->list[Ticket]:
+    "Tickets between two moments; of very many the newest."
     mine = (tickets.c.tech_at > start) & (tickets.c.tech_at <= end)
-    return [(at.astimezone(zone), label, one)
-            for at, label, one in connection.execute(_labelled.where(mine))]
+    found = _labelled.where(mine).order_by(tickets.c.tech_at.desc()).limit(newest)
+    return [(at.astimezone(zone), label, one) for at, label, one in connection.execute(found)]
 
 def learn_usual(connection:Connection, now:datetime, zone:ZoneInfo, days:int=28)->Usual:
     "The usual rates of the weeks before the last hour."
