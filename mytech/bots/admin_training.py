@@ -174,7 +174,7 @@ def view_trained(look:Look, number:str)->Page:
         (use, 'confirm', number) if failed else (use, 'promote', number, now or 0),
         (keep, 'kept', now or 0)),))
 
-# %% ../../nbs/bots/09_admin_training.ipynb #9ebf34fe
+# %% ../../nbs/bots/09_admin_training.ipynb #b6b9aaeb
 def view_untrained(look:Look, reason:str)->Page:
     "Why there is no new model."
     if 'cancelled' in reason: return Page(look.say('training_cancelled'), (retrain_row(look),))
@@ -194,9 +194,10 @@ def view_retrainstatus(look:Look)->Page:
     last = found[-1]
     known = versions(look.settings.artifacts/'models')
     made = next((version for version in known if version.run_id == last.id), None)
-    key = 'run_made' if made else 'run_ended'
-    outcome = look.say(key, when=moment(look, last.ended or last.started),
-                       number=str(made.number) if made else '', why=mask(last.error or look.say('cut_off'))[:300])
+    outcome = look.say('run_made' if made else 'run_ended',
+                       when=moment(look, last.ended or last.started),
+                       number=str(made.number) if made else '',
+                       why=mask(last.error or look.say('cut_off'))[:300])
     use = (look.say('button_table'), 'trained', made.number) if made else None
     return Page('\n\n'.join([outcome, new]), (row(use, *retrain_row(look)),))
 
