@@ -87,7 +87,7 @@ PLANTED = {
                                     ['tickets of unknown classes', 'macro-F1', 'classes kept']),
     'over-confident': (overconfident, ['calibration error']),
     'ten times slower': (lambda h: replace(h.challenger, milliseconds=3.0), ['time a ticket']),
-    'ten times larger': (lambda h: replace(h.challenger, megabytes=120), ['size']),
+    'ten times larger': (lambda h: replace(h.challenger, megabytes=400), ['size']),
     'the champion itself': (lambda h: h.champion, ['better']),
 }
 

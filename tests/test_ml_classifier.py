@@ -250,3 +250,19 @@ def test_evaluate_counts_unknown_labels_as_wrong():
 def test_two_tier_uses_the_confidence(model):
     assert decide(model.predict("moban reset totp"), two_tier()) == "AUTO"
     assert decide(model.predict("tolong"), two_tier()) == "REVIEW"
+
+
+def test_a_class_can_weigh_more():
+    texts, solvings, labels = tickets(300)
+    rng = np.random.default_rng(3)
+    noisy = [label if label != "LOCKED" or rng.random() < .25 else "PASSWORD" for label in labels] # LOCKED is rare, and its words say PASSWORD
+    asked = tickets(200, seed=1)
+
+    def share(class_weight):
+        model = fit_classifier(texts, solvings, noisy, class_weight=class_weight)
+        return model.predict_proba(asked[0], asked[1])[:, model.labels.index("LOCKED")].mean()
+
+    assert share({"LOCKED": 5.0}) > 1.5 * share(None)
+    assert share("balanced") > 1.2 * share(None)
+    with pytest.raises(ValueError, match="LOKED"):
+        fit_classifier(texts, solvings, labels, class_weight={"LOKED": 2.0})

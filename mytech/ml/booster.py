@@ -14,7 +14,7 @@ import numpy as np
 
 from .calibration import fit_pool, log_loss, log_softmax, pool
 
-# %% ../../nbs/ml/03_booster.ipynb #16c9ccb4
+# %% ../../nbs/ml/03_booster.ipynb #1f352df7
 BOOSTER = {
     "objective": "multiclass", "num_leaves": 10, "min_data_in_leaf": 20,
     "lambda_l2": 5.0, "feature_fraction": 0.3, "bagging_fraction": 0.7, "bagging_freq": 1,
@@ -28,13 +28,11 @@ def fit_booster(
     y:np.ndarray,       # (n,) class of each row
     n_classes:int,
     seed:int=42,
-    weight:np.ndarray|None=None, # (n_classes,) of a class's rows, 1 where None
 )->lgb.Booster:
     "Boosted trees on one thread."
     rounds = min(max(TREES // n_classes, 20), 150)
     own = {"num_class": n_classes, "learning_rate": 10 / (rounds + 20), "seed": seed}
-    data = lgb.Dataset(stacked, y, weight=None if weight is None else weight[y])
-    return lgb.train(BOOSTER | own, data, rounds)
+    return lgb.train(BOOSTER | own, lgb.Dataset(stacked, y), rounds)
 
 
 def opinion(booster:lgb.Booster, stacked:np.ndarray)->np.ndarray:

@@ -17,13 +17,14 @@ def log_softmax(
     shifted = scores - scores.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
-# %% ../../nbs/ml/03_calibration.ipynb #d2fb6004
+# %% ../../nbs/ml/03_calibration.ipynb #7d0c0801
 def pool(
     scores:np.ndarray,  # (n_learners, n, n_classes)
     weights:np.ndarray, # (n_learners,) not negative
+    tilt:np.ndarray|float=0.0, # (n_classes,) added at the end: logarithms of what classes weigh
 )->np.ndarray:          # (n, n_classes) probabilities
     "Log-linear pool: softmax of the weighted sum of scores."
-    return np.exp(log_softmax(np.tensordot(weights, scores, 1)))
+    return np.exp(log_softmax(np.tensordot(weights, scores, 1) + tilt))
 
 
 def log_loss(

@@ -49,7 +49,7 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #1935e805
+# %% ../../nbs/ml/04_classifier.ipynb #1c9670f9
 @dataclass(frozen=True)
 class SymptomClassifier:
     "Made by `fit_classifier` or `load`; never changes, so threads may share it."
@@ -59,6 +59,7 @@ class SymptomClassifier:
     learners: tuple[Linear | Net, ...] # the support vector machine first
     booster: lgb.Booster | None
     weights: np.ndarray     # of the learners in the pool, the booster's last where there is one
+    tilt: np.ndarray        # (n_classes,) logarithms of what the classes weigh, usually 0
     out_of_fold: OutOfFold
     scope: Scope | None     # None only while it is being fitted
     past: PastTickets       # the newest training tickets, without names and numbers
@@ -97,7 +98,7 @@ class SymptomClassifier:
         "See `load_classifier`."
         return load_classifier(folder)
 
-# %% ../../nbs/ml/04_classifier.ipynb #c1bd2771
+# %% ../../nbs/ml/04_classifier.ipynb #9363f9b3
 def _stack(opinions, views, rows):
     return np.hstack([*opinions, *(view.transform(rows) for view in views)])
 
@@ -109,7 +110,7 @@ def _probabilities(model, lines):
     if model.booster:
         stacked = _stack(opinions, model.views, rows)
         opinions.append(opinion(model.booster, stacked))
-    return pool(np.array(opinions), model.weights).astype(np.float32), opinions[0]
+    return pool(np.array(opinions), model.weights, model.tilt).astype(np.float32), opinions[0]
 
 # %% ../../nbs/ml/04_classifier.ipynb #852fa3e4
 BLOCK = 1024 # tickets scored at a time, by each thread
@@ -136,16 +137,14 @@ def _scored(labels, p, in_scope, k):
     tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
     return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
 
-# %% ../../nbs/ml/04_classifier.ipynb #a1bdee2d
-def _class_weights(wanted, names, y):
-    "(n_classes,), or None where all weigh the same. Raises `ValueError` on an unknown class."
-    if wanted is None:
-        return None
-    if wanted == "balanced":
-        return len(y) / (len(names) * np.bincount(y, minlength=len(names)))
-    if unknown := set(wanted) - set(names):
+# %% ../../nbs/ml/04_classifier.ipynb #e4365c56
+def _tilt(class_weight, names, y):
+    "(n_classes,) logarithms of the weights. Raises `ValueError` on an unknown class."
+    if class_weight == "balanced":
+        return np.log(len(y) / (len(names) * np.bincount(y, minlength=len(names))))
+    if unknown := set(class_weight or {}) - set(names):
         raise ValueError(f"class_weight names {sorted(unknown)}: no ticket has these labels")
-    return np.array([wanted.get(name, 1.0) for name in names])
+    return np.log([(class_weight or {}).get(name, 1.0) for name in names])
 
 
 def _fits(fits, seed, names, resampling):
@@ -165,9 +164,9 @@ def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
     return tuple(learner for learner, _ in learned), [scores for _, scores in learned]
 
 
-def _pooled(scores, y):
+def _pooled(scores, y, tilt):
     weights = fit_pool(scores, y)
-    return weights, OutOfFold(y, pool(scores, weights).astype(np.float32))
+    return weights, OutOfFold(y, pool(scores, weights, tilt).astype(np.float32))
 
 
 def _about(labels, lines, seed, options):
@@ -225,7 +224,7 @@ def divide(
     lines, owner = _both_forms(texts, solvings)
     return names, lines, y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
 
-# %% ../../nbs/ml/04_classifier.ipynb #ebfca4cf
+# %% ../../nbs/ml/04_classifier.ipynb #e3b0a6af
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -236,7 +235,7 @@ def fit_classifier(
     num_threads:int=2,
     n_folds:int=5,
     options:Options=Options(),       # of the learners
-    class_weight:dict[str,float]|str|None=None, # of a class's rows, 1 if not named; or balanced
+    class_weight:dict[str,float]|str|None=None, # 1 if not named; "balanced": rare ones more
     resampling:Resampling|None=None, # of the rows that each learner is fitted on
     strangers:Sequence[str]=(),      # texts known to be about none of the symptoms, if any
 )->SymptomClassifier:
@@ -245,29 +244,29 @@ def fit_classifier(
     tell("features", 0.0)
     names, lines, y, fold_of = divide(texts, solvings, labels, n_folds, seed)
     features, rows = fit_features(lines, options.min_count)
-    weight = _class_weights(class_weight, names, y)
+    tilt = _tilt(class_weight, names, y)
     tell("topics", 0.02)
     views = (fit_topics(rows, features.n_words, seed=seed),
              fit_keywords(rows, y, len(names), features.n_singles))
-    fits = _fits(learner_fits(options, seed, features.n_words, weight), seed, names, resampling)
+    fits = _fits(learner_fits(options, seed, features.n_words), seed, names, resampling)
     learners, opinions = _heard(fits, rows, y, len(names), fold_of, num_threads, tell)
     tell("booster", 0.78)
     stacked, booster = _stack(opinions, views, rows), None
-    boost = partial(fit_booster, seed=seed, weight=weight)
+    boost = partial(fit_booster, seed=seed)
     if found := booster_out_of_fold(stacked, opinions, y, fold_of, boost, num_threads):
         booster, opinions = found[0], [*opinions, found[1]]
     tell("calibration", 0.94)
-    weights, honest = _pooled(np.array(opinions), y)
+    weights, honest = _pooled(np.array(opinions), y, tilt)
     past = remember(rows[:len(labels)], texts, solvings, y[:len(labels)])
     about = _about(labels, lines, seed, options)
     model = SymptomClassifier(
-        names, features, views, learners, booster, weights, honest, None, past, about)
+        names, features, views, learners, booster, weights, tilt, honest, None, past, about)
     tell("scope", 0.96)
     model = _with_scope(model, rows, lines, fold_of, opinions[0], learner_fits(options, seed)[0],
                         strangers, seed, num_threads)
     return model
 
-# %% ../../nbs/ml/04_classifier.ipynb #80a9c7ee
+# %% ../../nbs/ml/04_classifier.ipynb #0b2f7052
 FORMAT = 4
 _FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz", "past.npz", "scope.npz")
 
@@ -302,7 +301,7 @@ def save_classifier(model:SymptomClassifier, folder:str|Path)->None:
     np.savez(folder / "scope.npz", **vars(model.scope))
     np.savez(folder / "past.npz", **past_to_arrays(model.past))
     arrays = {"features": model.features, "views": model.views, "learners": model.learners}
-    np.savez(folder / "arrays.npz", weights=model.weights, **dict(_arrays("", arrays)))
+    np.savez(folder / "arrays.npz", weights=model.weights, tilt=model.tilt, **dict(_arrays("", arrays)))
     sums = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in _FILES}}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
 
@@ -325,7 +324,7 @@ def _verify(folder):
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #57bd3849
+# %% ../../nbs/ml/04_classifier.ipynb #4c90a901
 def _projection(arrays, name):
     return Projection(arrays[f"{name}.columns"], arrays[f"{name}.matrix"],
                       int(arrays[f"{name}.n_columns"]))
@@ -353,11 +352,11 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             features = Features(arrays["features.buckets"], arrays["features.idf"])
             views = tuple(_projection(arrays, f"views.{i}") for i in range(2))
-            weights = arrays["weights"]
+            weights, tilt = arrays["weights"], arrays["tilt"]
             learners = tuple(_learner(arrays, f"learners.{i}") for i in range(5))
         trees = (folder / "booster.txt").read_text(encoding="utf-8")
         booster = lgb.Booster(model_str=trees) if trees else None
     except (OSError, ValueError, KeyError, BadZipFile, lgb.basic.LightGBMError) as error:
         raise ModelError(f"model folder {folder}: {error}; train again") from error
     return SymptomClassifier(tuple(about["labels"]), features, views, learners, booster,
-                             weights, honest, scope, past, about["about"])
+                             weights, tilt, honest, scope, past, about["about"])

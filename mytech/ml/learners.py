@@ -41,19 +41,15 @@ def fit_naive_bayes(
     log = np.log(weight / weight.sum(axis=1, keepdims=True))
     return Linear(np.ascontiguousarray(log.T), np.zeros(n_classes, np.float32))
 
-# %% ../../nbs/ml/02_learners.ipynb #c4c19497
-def _of_rows(weight, y):
-    return np.ones(len(y), np.float32) if weight is None else weight[y].astype(np.float32)
-
-
+# %% ../../nbs/ml/02_learners.ipynb #a646a420
 @compiled
-def _descend(bounds, columns, values, y, orders, n_columns, n_classes, costs):
+def _descend(bounds, columns, values, y, orders, n_columns, n_classes, cost):
     weights, bias = np.zeros((n_columns, n_classes), np.float32), np.zeros(n_classes, np.float32)
-    dual, step = np.zeros((len(y), n_classes), np.float32), np.zeros(n_classes, np.float32)
+    dual, slack = np.zeros((len(y), n_classes), np.float32), np.float32(0.5 / cost)
+    step = np.zeros(n_classes, np.float32)
     for epoch in range(len(orders)):
         for row in orders[epoch]:
-            slack, step[:] = np.float32(0.5) / costs[row], bias
-            square = np.float32(1) + slack
+            square, step[:] = np.float32(1) + slack, bias
             for i in range(bounds[row], bounds[row + 1]):
                 value, column = values[i], columns[i]
                 square += value * value
@@ -73,7 +69,7 @@ def _descend(bounds, columns, values, y, orders, n_columns, n_classes, costs):
                         weights[columns[i], k] += values[i] * step[k]
     return weights, bias
 
-# %% ../../nbs/ml/02_learners.ipynb #da25bba0
+# %% ../../nbs/ml/02_learners.ipynb #5d6fb868
 def fit_svm(
     rows:csr_matrix, # (n, n_columns) features
     y:np.ndarray,    # (n,) class of each row
@@ -81,13 +77,12 @@ def fit_svm(
     cost:float=0.3,  # of a violated margin
     epochs:int=8,    # walks over all rows
     seed:int=42,     # order of the rows
-    weight:np.ndarray|None=None, # (n_classes,) of a class's rows, 1 where None
 )->Linear:
     "One-against-rest SVM with squared hinge loss, by dual coordinate descent (Hsieh et al. 2008)."
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(y)) for _ in range(epochs)])
     return Linear(*_descend(rows.indptr, rows.indices, rows.data, y, orders, rows.shape[1],
-                            n_classes, np.float32(cost) * _of_rows(weight, y)))
+                            n_classes, np.float32(cost)))
 
 # %% ../../nbs/ml/02_learners.ipynb #77e04217
 @dataclass(frozen=True)
@@ -138,9 +133,9 @@ def _thin(at, values, dropout, draw, kept_at, kept_values):
         n += np.int64(((draw >> np.uint64(40)) >= limit) & (at[i] >= 0))
     return n, draw
 
-# %% ../../nbs/ml/02_learners.ipynb #2be1638a
+# %% ../../nbs/ml/02_learners.ipynb #097a444c
 @compiled
-def _learn_net(bounds, places, values, y, weight, orders, vectors, outputs, bias, rate, smoothing,
+def _learn_net(bounds, places, values, y, orders, vectors, outputs, bias, rate, smoothing,
                dropout, draw):
     n_classes, width = outputs.shape
     longest = np.diff(bounds).max() + 1
@@ -160,7 +155,7 @@ def _learn_net(bounds, places, values, y, weight, orders, vectors, outputs, bias
         _softmax(error)
         error -= np.float32(smoothing / n_classes)
         error[y[row]] -= np.float32(1 - smoothing)
-        error *= np.float32(-rate * (1 - step / orders.size)) * weight[row]
+        error *= np.float32(-rate * (1 - step / orders.size))
         bias += error
         back[:] = 0
         for k in range(n_classes):
@@ -170,7 +165,7 @@ def _learn_net(bounds, places, values, y, weight, orders, vectors, outputs, bias
                     outputs[k, d] += error[k] * hidden[d]
         _push(value, at, back, vectors)
 
-# %% ../../nbs/ml/02_learners.ipynb #996230e5
+# %% ../../nbs/ml/02_learners.ipynb #427304ee
 def walks(
     n:int,         # rows
     dropout:float, # in [0, 1)
@@ -192,7 +187,6 @@ def fit_net(
     first:int=0,         # looks at columns from here on
     n_used:int=65_536,   # of them, the most frequent
     seed:int=42,
-    weight:np.ndarray|None=None, # (n_classes,) of a class's rows, 1 where None
 )->Net:
     "Cross-entropy by stochastic gradient descent, one row at a time, with dropout of columns."
     rng, used = np.random.default_rng(seed), most_frequent(rows, n_used, first)
@@ -200,12 +194,11 @@ def fit_net(
     outputs = rng.standard_normal((n_classes, width), np.float32) / np.float32(np.sqrt(width))
     bias = np.zeros(n_classes, np.float32)
     orders = np.array([rng.permutation(len(y)) for _ in range(epochs or walks(len(y), dropout))])
-    _learn_net(rows.indptr, places(used, rows.shape[1])[rows.indices], rows.data, y,
-               _of_rows(weight, y), orders, vectors, outputs, bias, rate, smoothing, dropout,
-               np.uint64(seed))
+    _learn_net(rows.indptr, places(used, rows.shape[1])[rows.indices], rows.data, y, orders,
+               vectors, outputs, bias, rate, smoothing, dropout, np.uint64(seed))
     return Net(Projection(used, vectors, rows.shape[1]), np.ascontiguousarray(outputs.T), bias)
 
-# %% ../../nbs/ml/02_learners.ipynb #4e87f57f
+# %% ../../nbs/ml/02_learners.ipynb #63198809
 @dataclass(frozen=True)
 class Options:
     "What the learners can be tuned by, as they are when nobody tunes."
@@ -222,11 +215,10 @@ def learner_fits(
     options:Options=Options(),
     seed:int=42,
     n_words:int=0,                  # columns before the pieces of words
-    weight:np.ndarray|None=None,    # (n_classes,) of a class's rows, 1 where None
 )->tuple[Callable, ...]: # each (rows, y, n_classes) -> Linear or Net
     "The support vector machine, naive Bayes, a net, a modest net, and a net of pieces alone."
-    net = partial(fit_net, rate=options.net_rate, weight=weight)
-    return (partial(fit_svm, cost=options.svm_cost, seed=seed, weight=weight),
+    net = partial(fit_net, rate=options.net_rate)
+    return (partial(fit_svm, cost=options.svm_cost, seed=seed),
             partial(fit_naive_bayes, smoothing=options.bayes_smoothing),
             partial(net, width=options.net_width, dropout=options.net_dropout, seed=seed),
             partial(net, smoothing=options.net_smoothing, dropout=0.0, seed=seed + 1),

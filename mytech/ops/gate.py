@@ -127,7 +127,7 @@ def differences(
         return np.subtract(ask[1](times), ask[0](times))
     return np.array([draw() for _ in range(draws)])
 
-# %% ../../nbs/ops/07_gate.ipynb #ecb79436
+# %% ../../nbs/ops/07_gate.ipynb #b064bcc1
 @dataclass(frozen=True)
 class Bounds:
     "What a challenger must keep."
@@ -141,7 +141,7 @@ class Bounds:
     ece: float = 0.05            # expected calibration error, beyond what chance explains
     times: float = 3.0           # the champion's milliseconds and megabytes ...
     quick: float = 1.0           # ... above so many milliseconds
-    small: float = 100.0         # ... above so many megabytes
+    small: float = 300.0         # ... above so many megabytes; 40,000 long mails need 200
     slowest: float = 10.0        # milliseconds, without a champion
     largest: float = 500.0       # megabytes, without a champion
 
