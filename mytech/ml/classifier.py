@@ -266,7 +266,7 @@ def fit_classifier(
                         strangers, seed, num_threads)
     return model
 
-# %% ../../nbs/ml/04_classifier.ipynb #0b2f7052
+# %% ../../nbs/ml/04_classifier.ipynb #9bb794d5
 FORMAT = 4
 _FILES = ("about.json", "arrays.npz", "booster.txt", "out_of_fold.npz", "past.npz", "scope.npz")
 
@@ -300,8 +300,9 @@ def save_classifier(model:SymptomClassifier, folder:str|Path)->None:
     np.savez(folder / "out_of_fold.npz", **vars(model.out_of_fold))
     np.savez(folder / "scope.npz", **vars(model.scope))
     np.savez(folder / "past.npz", **past_to_arrays(model.past))
-    arrays = {"features": model.features, "views": model.views, "learners": model.learners}
-    np.savez(folder / "arrays.npz", weights=model.weights, tilt=model.tilt, **dict(_arrays("", arrays)))
+    kept = "features", "views", "learners", "weights", "tilt"
+    arrays = dict(_arrays("", {name: getattr(model, name) for name in kept}))
+    np.savez(folder / "arrays.npz", **arrays)
     sums = {"format": FORMAT, "sha256": {name: _digest(folder / name) for name in _FILES}}
     (folder / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
 
