@@ -126,6 +126,12 @@ def test_every_label_can_be_reached(desk):
     assert [row[:2] for row in labels(desk)] == [(ids[0], last['text'])]
 
 
+def test_what_is_no_symptom_leaves_the_queue(desk):
+    tickets(desk.store, 1)
+    (_, end), toasts = desk.presses(desk.types('/pendingreview')[0], 'Bukan gejala')
+    assert toasts == [say('saved', 'id', label='OTHER')] and end.text == say('queue_empty', 'id')
+
+
 def test_a_picture_that_cannot_be_had_is_left_out(desk, monkeypatch):
     ids = tickets(desk.store, 1, media_type='photo', file_id='big')
     assert number(desk.types('/pendingreview')[0]) == 0
