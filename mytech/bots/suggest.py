@@ -59,14 +59,15 @@ def view_suggestion(look:Look, ticket_id:str)->Page:
                 tuple(((f'{label} · {min(round(100 * p), 99)} %', 'suggest', ticket.id, 0,
                         fingerprint(label)),) for label, p in (ticket.top or ())[:3]))
 
-# %% ../../nbs/bots/11_suggest.ipynb #e4d3bace
+# %% ../../nbs/bots/11_suggest.ipynb #8217f356
 def redraw(ask:Ask, ticket_id:int)->None:
     "Shows the suggestion as it stands now, for everybody."
     show(replace(ask, user_id=EVERYBODY), 'suggestion', ticket_id, edit=True)
 
 def take_back(ask:Ask, ticket_id:int, review:Row)->Toast:
     "Undoes a press, by who pressed, unless a model has learned from it."
-    if not is_own(ask, ticket_id, review.reviewed_at): return Toast(ask.say('not_yours'), alert=True)
+    own = is_own(ask, ticket_id, review.reviewed_at)
+    if not own: return Toast(ask.say('not_yours'), alert=True)
     if review.status == ReviewStatus.TRAINED: return Toast(ask.say('already_learned'), alert=True)
     before = state(ask, ticket_id)
     ask.connection.execute(reviews.delete().where(reviews.c.id == review.id))
@@ -91,7 +92,7 @@ def on_suggest(ask:Ask, ticket:str, seen:str, mark:str)->Toast:
     redraw(ask, ticket_id)
     return Toast(ask.say('saved', label=label))
 
-# %% ../../nbs/bots/11_suggest.ipynb #ab7bcd61
+# %% ../../nbs/bots/11_suggest.ipynb #787f8e62
 def newest_ticket(connection:Connection)->int:
     "The number of the newest ticket that has a prediction."
     return connection.scalar(select(func.max(predictions.c.ticket_id))) or 0
@@ -104,8 +105,8 @@ def hand_out(office:Office, now:datetime, late:timedelta=timedelta(minutes=10))-
     with office.store.write() as connection:
         memory, newest = claim(connection, 'suggest', now), newest_ticket(connection)
         t, last = tickets.c, memory.get('last', newest)
-        fresh = connection.scalars(_fresh.where(t.id > last, t.id <= newest, t.tech_at > now - late))
-        ids = fresh.all()
+        new = t.id > last, t.id <= newest, t.tech_at > now - late
+        ids = connection.scalars(_fresh.where(*new)).all()
         for chat in office.settings.suggest_chat_id:
             if group_ids(connection, chat) & office.settings.tech_chat_id: continue
             for ticket_id in ids: enqueue(connection, f'telegram:{office.bot_id}', {

@@ -36,7 +36,7 @@ from ..services.tickets import ticket_rows
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/12_watch.ipynb #64bccd82
+# %% ../../nbs/bots/12_watch.ipynb #dd02b88b
 @dataclass
 class Watcher:
     "Who looks, since when, and what need not be computed anew each time."
@@ -69,10 +69,11 @@ def see(watcher:Watcher, connection:Connection, now:datetime)->Seen:
     timed = waits[waits.minutes.notna()]
     return Seen(watcher.figures | pulse_figures(connection, now, watcher.started)
                 | {'outbox': outbox_age(connection, now)},
-                named(bursts), frozenset(restless), tuple(zip(timed.id.tolist(), timed.minutes.tolist())),
+                named(bursts), frozenset(restless),
+                tuple(zip(timed.id.tolist(), timed.minutes.tolist())),
                 quiet=monitoring_row(connection, local - timedelta(hours=1)) is None)
 
-# %% ../../nbs/bots/12_watch.ipynb #7f72b31b
+# %% ../../nbs/bots/12_watch.ipynb #453c92e9
 def amount(look:Look, value:float, unit:str)->str:
     "A figure of a rule with its unit."
     if unit in ('n', 'percent'): return told(value, unit, look.settings.bot_language)
@@ -89,6 +90,7 @@ def alarm_text(look:Look, event:Event)->str:
     return look.say('alarm', what=what, value=value, limit=amount(look, rule.limit, rule.unit),
                     advice=look.say(f'advice_{rule.name}'))
 
+# %% ../../nbs/bots/12_watch.ipynb #457685b8
 def message_lines(look:Look, ids:Iterable[int], most:int=10)->list[str]:
     "Tickets, one line each, masked, with a link to the message; how many more there are."
     ids, lines = list(ids), []

@@ -113,7 +113,7 @@ def named(bursts:dict[str,Burst])->dict[str,Burst]:
     "The classes alone, where there are any: they say more than that there is much of everything."
     return {label: burst for label, burst in bursts.items() if label != EVERY} or bursts
 
-# %% ../../nbs/ops/18_incidents.ipynb #54435422
+# %% ../../nbs/ops/18_incidents.ipynb #b1a27e4e
 _label = func.coalesce(predictions.c.label, '').label('label')
 _labelled = select(tickets.c.tech_at, _label, tickets.c.id).select_from(
     tickets.outerjoin(predictions, predictions.c.ticket_id == tickets.c.id))
@@ -128,6 +128,7 @@ def asked_since(connection:Connection, start:datetime, end:datetime, zone:ZoneIn
 def learn_usual(connection:Connection, now:datetime, zone:ZoneInfo, days:int=28)->Usual:
     "The usual rates of the weeks before the last hour."
     end = now - timedelta(hours=1)
-    seen = [(at, label) for at, label, _ in asked_since(connection, end - timedelta(days), end, zone)]
+    past = asked_since(connection, end - timedelta(days), end, zone)
+    seen = [(at, label) for at, label, _ in past]
     first = min((at for at, _ in seen), default=end)
     return usual(seen, min((end - first) / timedelta(1) + 1 / 24, days))

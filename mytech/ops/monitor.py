@@ -77,7 +77,7 @@ def house_figures(settings:Settings, now:datetime)->dict[str,float|None]:
     age = made and (now - datetime.fromisoformat(made)) / timedelta(1)
     return {'disk': disk_usage(settings.artifacts).free / 2**30, 'model_age': age}
 
-# %% ../../nbs/ops/01_monitor.ipynb #588a3149
+# %% ../../nbs/ops/01_monitor.ipynb #587c395a
 @dataclass(frozen=True)
 class Seen:
     "The house at one moment."
@@ -91,8 +91,8 @@ class Seen:
 class Notice:
     "Something to tell."
     to: str      # admins, ops, both or reports
-    about: Event|Burst|str|tuple # an alarm; an incident, its name when it is over; tickets; a period
-    kind: str    # alarm, incident, over, late, hour, day or week
+    about: Event|Burst|str|tuple # see `kind`
+    kind: str    # alarm, incident, over (its label), late (tickets), hour, day, week (its name)
 
 # %% ../../nbs/ops/01_monitor.ipynb #3240d0af
 SHARE = 2 / 3 # of `SLA_MINUTES`, after which ops are warned
@@ -130,8 +130,9 @@ def owed(told:dict[str,str], now:datetime, zone:ZoneInfo, at:time
     due = {kind: newest_due(kind, now, zone, at) for kind in ('hour', 'day', 'week')}
     return {kind: name for kind, name in due.items() if told.get(kind, name) < name}, told | due
 
-# %% ../../nbs/ops/01_monitor.ipynb #4122f81b
-def judge_bursts(seen:Seen, memory:dict[str,dict], now:datetime)->tuple[list[Notice],dict[str,dict]]:
+# %% ../../nbs/ops/01_monitor.ipynb #07515d81
+def judge_bursts(seen:Seen, memory:dict[str,dict], now:datetime
+                )->tuple[list[Notice],dict[str,dict]]:
     "Incidents that begin and end; each class has an alarm of its own."
     told, memory = [], dict(memory)
     for label in sorted({*seen.bursts, *memory}):
