@@ -53,7 +53,7 @@ def ticket_of(look:Look, ticket_id:int)->Row|None:
     "A ticket, joined with its prediction and its standing review."
     return look.connection.execute(joined().where(tickets.c.id == ticket_id)).first()
 
-# %% ../../nbs/bots/07_admin_review.ipynb #9d6a1f0c
+# %% ../../nbs/bots/07_admin_review.ipynb #ee708e4d
 def quote(text:str, most:int=400)->str:
     "What a person wrote, cut to a length that a phone shows at once."
     return escape(shorten(text, most, placeholder=' …'), quote=False)
@@ -66,7 +66,7 @@ def about(look:Look, ticket:Row)->str:
     head = f'{group} · {short_day(at, language)} {at:%H:%M}'
     text = quote(ticket.tech_text) or f"<i>{look.say('without_text')}</i>"
     solved = look.say('card_solving', text=shorten(ticket.solving, 250, placeholder=' …'),
-                      who=ticket.solver_name or '?') if ticket.solving else ''
+                      who=ticket.solver_name or '?') + '\n' if ticket.solving else ''
     return '\n'.join(filter(None, [head, f'<blockquote>{text}</blockquote>', solved]))
 
 # %% ../../nbs/bots/07_admin_review.ipynb #46fe805d
