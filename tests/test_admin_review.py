@@ -268,6 +268,8 @@ def test_it_is_watched_in_one_message_and_ends_with_the_gates_table(desk, models
     chat, end = trained(desk, train)
     assert end.id == 77 and 'lolos semua 1 pemeriksaan' in end.text and re.search('✓ akurasi +0,90 +0,92<', end.text)
     assert [button['text'] for button in end.buttons] == ['Pakai v2', 'Tetap v1'] and models() == 1
+    row = desk.rows(actions)[-1]
+    assert (row.user_id, row.user_name, row.action, row.target, row.before, row.after) == (MAYA, 'Maya', 'trained', '2', {'current': 1}, {'current': 1})
     desk.presses(end, 'Tetap')
     assert models() == 1
     desk.presses(end, 'Pakai')

@@ -239,7 +239,7 @@ def answer(ask:Ask, toast:Toast)->None:
     put(ask, 'press', {'lane': ask.query, 'query': ask.query, 'alert': toast.alert,
                        'text': unescape(toast.text)[:200]}, timedelta(seconds=20))
 
-# %% ../../nbs/bots/05_admin.ipynb #e61cf262
+# %% ../../nbs/bots/05_admin.ipynb #01861539
 def note(
     ask:Ask,
     action:str,       # such as review, undo, promote
@@ -248,9 +248,9 @@ def note(
     after:Any=None,   # JSON
 )->None:
     "Writes down who did what."
-    ask.connection.execute(actions.insert(), {
-        'at': ask.now, 'user_id': ask.user_id, 'user_name': ask.user_name, 'action': action,
-        'target': str(target), 'before': before, 'after': after})
+    who = {'at': ask.now, 'user_id': ask.user_id, 'user_name': ask.user_name}
+    ask.connection.execute(actions.insert(), who | {
+        'action': action, 'target': str(target), 'before': before, 'after': after})
 
 # %% ../../nbs/bots/05_admin.ipynb #9e7b6613
 @dataclass(frozen=True)

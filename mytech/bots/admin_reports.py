@@ -184,7 +184,7 @@ def on_report(ask:Ask, given:dict)->None:
     "`/report`."
     show(ask, 'report', 'month' if given.get('weekly|monthly') == 'monthly' else 'week', '')
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #8d61085f
+# %% ../../nbs/bots/06_admin_reports.ipynb #46cec7e1
 def part_lines(look:Look, table:pd.DataFrame, most:int=5)->list[str]:
     "The largest parts of a breakdown: tickets, and how many were answered in time."
     def share(of:float)->str: return '–' if pd.isna(of) else f'{look.number(100 * of, 0)} %'
@@ -200,8 +200,8 @@ def view_tickets(look:Look, kind:str, first:str, app:str)->Page:
     sla = {which: told(getattr(report.numbers.sla, which), 'minutes', language)
            for which in ('mean', 'p90')}
     lines = [look.say('tickets_head', period=title(look, period)) + name, '',
-             *ticket_lines(look, report.numbers, report.before),
-             look.say('response_more', **sla)]
+             *ticket_lines(look, report.numbers, report.before)]
+    if report.numbers.sla.n: lines.append(look.say('response_more', **sla))
     for by in ('app', 'symptom', 'group'):
         known = report.by[by].drop(index='', errors='ignore')
         if len(known) > (by == 'app'): lines += ['', look.say(f'by_{by}'), *part_lines(look, known)]

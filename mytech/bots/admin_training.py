@@ -7,7 +7,7 @@ __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'newest', 'going', 'beg
            'phase_of', 'progress_text', 'duration', 'rewrite', 'train_and_tell', 'search_line', 'view_trained',
            'view_untrained', 'view_retrainstatus']
 
-# %% ../../nbs/bots/09_admin_training.ipynb #f6870be6
+# %% ../../nbs/bots/09_admin_training.ipynb #42d4fe12
 import asyncio
 import logging
 import re
@@ -30,12 +30,12 @@ from ..ops.retrain import Retrained
 from ..ops.runs import RetrainError, Run, cancel, runs
 from ..services.outbox import enqueue
 from ..services.registry import ModelVersion, current, exclusive, versions
-from ..services.store import outbox
+from ..services.store import actions, outbox
 from ..services.tickets import count_new
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #a1bc12c8
+# %% ../../nbs/bots/09_admin_training.ipynb #dda0a0bd
 def newest(settings:Settings)->Run|None:
     "The run that was begun last, if it is not recorded as ended."
     found = runs(settings.artifacts)
@@ -56,7 +56,8 @@ def begin(ask:Ask, mode:str)->bool:
     note(ask, 'retrain', mode or 'default')
     m = ask.message
     put(ask, 'retrain', {'lane': 'retrain', 'chat_id': m.chat_id, 'thread_id': m.thread_id,
-                         'owner': ask.user_id, 'mode': mode}, timedelta(hours=1))
+                         'owner': ask.user_id, 'name': ask.user_name, 'mode': mode},
+        timedelta(hours=1))
     return True
 
 def on_retrain(ask:Ask, given:dict)->None:
@@ -118,12 +119,12 @@ async def rewrite(office:Office, bot:ExtBot, payload:dict, message_id:int, steps
             shown = text
         await asyncio.sleep(every if shown else 0.3)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #79f57e5a
+# %% ../../nbs/bots/09_admin_training.ipynb #6003ea92
 async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->None:
     "Trains, and shows how it goes in one message."
     sent = await bot.send_message(payload['chat_id'], progress_text(office, None),
                                   message_thread_id=payload['thread_id'], parse_mode='HTML')
-    steps, stopped = [], Event()
+    steps, stopped, before = [], Event(), current(office.settings.artifacts/'models')
     def tell(step:Step)->None:
         if stopped.is_set(): raise RetrainError('cancelled')
         steps.append(step)
@@ -142,10 +143,15 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
     finally: watching.cancel()
     end = payload | {'lane': payload['chat_id'], 'reply_to': None, 'view': view, 'args': args,
                      'edit': sent.message_id, 'had_photo': False}
-    def promise()->None:
+    def finish()->None:
+        now, after = datetime.now(timezone.utc), current(office.settings.artifacts/'models')
         with office.store.write() as connection:
-            enqueue(connection, f'telegram:{bot.id}', end, datetime.now(timezone.utc))
-    await asyncio.to_thread(promise)
+            enqueue(connection, f'telegram:{bot.id}', end, now)
+            connection.execute(actions.insert(), {
+                'at': now, 'user_id': payload['owner'], 'user_name': payload['name'],
+                'action': view, 'target': args[0], 'before': {'current': before},
+                'after': {'current': after}})
+    await asyncio.to_thread(finish)
 
 # %% ../../nbs/bots/09_admin_training.ipynb #e7001c1b
 def search_line(look:Look, version:ModelVersion)->str:
