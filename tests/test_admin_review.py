@@ -315,7 +315,7 @@ def test_cancel_reaches_only_the_run_that_is_shown(desk, monkeypatch, tmp_path):
         await training
         return stale, toasts
     assert asyncio.run(watch()) == ([say('stale', 'id')], [say('cancelling', 'id')])
-    assert ended == ['20261120-1'] and '30 %' in chat.texts[-1] and desk.did()[-1][1:] == ('cancel', '20261120-1')
+    assert ended == ['20261120-1'] and '30 %' in chat.texts[-1] and desk.did()[-2][1:] == ('cancel', '20261120-1')
 
 
 def test_a_run_whose_process_was_killed_is_not_shown_as_running(desk, tmp_path):
