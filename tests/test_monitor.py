@@ -3,13 +3,15 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from random import Random
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 from admin_desk import BOT, silent
+from sqlalchemy import select
+from support import AYU, Sandbox, free_port, running, until
 
 from mytech.bots import watch
 from mytech.bots.admin import Look, Office
@@ -24,9 +26,9 @@ from mytech.ops import monitor
 from mytech.ops.alarms import COOL, Event, judge
 from mytech.ops.incidents import EVERY, level, named, unusual, usual
 from mytech.ops.monitor import RULES, Seen, decide
-from mytech.services.duties import note_pulse
+from mytech.services.duties import note_pulse, pulses
 from mytech.services.outbox import enqueue
-from mytech.services.store import open_store, outbox
+from mytech.services.store import duties, open_store, outbox, reviews
 from mytech.services.tickets import note_chat, open_ticket, respond, save_predictions
 
 ZONE = ZoneInfo('Asia/Jakarta')
@@ -424,3 +426,30 @@ def test_two_processes_send_one_digest(tmp_path):
     for process in processes: process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert [payload['view'] for payload in house.sent()] == ['tickets', 'report']
+
+
+# ---------------------------------------------------------------- running
+
+OFFICE = -1001000000003
+
+
+def read(house, what):
+    with house.store.read() as connection: return what(connection)
+
+
+def test_a_running_house_cries_out_shows_life_and_takes_a_press_of_ops(tmp_path):
+    port, at = free_port(), datetime.now(timezone.utc)
+    house = House(f'sqlite:///{tmp_path}/mytech.db', artifacts_url=str(tmp_path))
+    for n in range(12): house.asks(at - timedelta(seconds=10 * n), f'otp tidak masuk {n}', answered=at)
+    with running(tmp_path, 'sandbox', 'admin', SANDBOX_PORT=port, SUGGEST_CHAT_ID=OFFICE):
+        sandbox = Sandbox(port)
+        def said(sign): return next((m for m in sandbox.messages() if m['from']['is_bot'] and sign in m.get('text', '')), None)
+        assert until(lambda: said('🚨'))['chat']['id'] == OFFICE
+        assert abs(datetime.now(timezone.utc) - until(lambda: read(house, pulses))['admin']) < timedelta(minutes=1)
+        until(lambda: read(house, lambda connection: connection.scalar(select(duties.c.state).where(duties.c.name == 'suggest'))))
+        ticket = house.asks(datetime.now(timezone.utc), 'muter terus setelah update')
+        card = until(lambda: said('muter terus'))
+        sandbox.act('press', person=AYU, room=str(OFFICE), message_id=card['message_id'], data=card['reply_markup']['inline_keyboard'][0][0]['callback_data'])
+        (review,) = until(lambda: read(house, lambda connection: connection.execute(reviews.select()).all()))
+        assert (review.ticket_id, review.label, review.reviewer) == (ticket, 'KENDALA LOGIN', 'Ayu B')
+        until(lambda: said('✓'))
