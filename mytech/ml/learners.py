@@ -96,20 +96,22 @@ class Net:
         "(n, n_classes) float32."
         return np.maximum(self.hidden.transform(rows), 0) @ self.outputs + self.bias
 
-# %% ../../nbs/ml/02_learners.ipynb #4b97e74f
+# %% ../../nbs/ml/02_learners.ipynb #a3b3ee27
 @compiled
 def _push(values, at, by, vectors):
     for i in range(len(at)):
+        place, value = at[i], values[i]
         for d in range(len(by)):
-            vectors[at[i], d] += values[i] * by[d]
+            vectors[place, d] += value * by[d]
 
 
 @compiled
 def _pull(values, at, vectors, into):
     into[:] = 0
     for i in range(len(at)):
+        place, value = at[i], values[i]
         for d in range(len(into)):
-            into[d] += values[i] * vectors[at[i], d]
+            into[d] += value * vectors[place, d]
 
 
 @compiled
