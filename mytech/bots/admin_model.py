@@ -192,16 +192,19 @@ def on_kept(ask:Ask, number:str)->Toast:
     show(ask, 'say', 'kept', f'v{number}', edit=True)
     return Toast()
 
-# %% ../../nbs/bots/08_admin_model.ipynb #0ee495b7
+# %% ../../nbs/bots/08_admin_model.ipynb #c490b12c
 def following(look:Look, mend:bool)->Page:
     "How MLflow stands to the registry."
     found:Following|None = asyncio.run(status(look.settings, mend=mend))
     if found is None: return Page(look.say('mlflow_none'))
-    lines = [look.say('mlflow_head', server=found.server, model=found.model)]
+    server = found.server if found.server.startswith('http') else found.server.rpartition('/')[2]
+    lines = [look.say('mlflow_head', server=server, model=found.model)]
     for number, theirs in found.versions.items():
         marks = ', '.join(theirs.get('aliases', []))
         lines.append(f"{number} → {theirs.get('number', '–')}" + (f' · {marks}' if marks else ''))
-    if found.behind is not None: lines.append(look.say('mlflow_behind', n=found.behind))
+    if found.behind is not None:
+        key = 'mlflow_behind' if found.behind else 'mlflow_in_step'
+        lines.append(look.say(key, n=found.behind))
     if found.problem: lines.append(look.say('mlflow_problem', why=found.problem[:300]))
     return Page('\n'.join(lines))
 

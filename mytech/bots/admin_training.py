@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'newest', 'going', 'begin', 'on_retrain', 'on_train', 'on_cancel',
            'phase_of', 'progress_text', 'duration', 'rewrite', 'train_and_tell', 'search_line', 'view_trained',
-           'view_untrained', 'view_retrainstatus']
+           'view_untrained', 'why_not', 'view_retrainstatus']
 
 # %% ../../nbs/bots/09_admin_training.ipynb #42d4fe12
 import asyncio
@@ -180,12 +180,17 @@ def view_trained(look:Look, number:str)->Page:
         (use, 'confirm', number) if failed else (use, 'promote', number, now or 0),
         (keep, 'kept', now or 0)),))
 
-# %% ../../nbs/bots/09_admin_training.ipynb #b6b9aaeb
+# %% ../../nbs/bots/09_admin_training.ipynb #5bb4552b
 def view_untrained(look:Look, reason:str)->Page:
     "Why there is no new model."
     if 'cancelled' in reason: return Page(look.say('training_cancelled'), (retrain_row(look),))
     if 'in progress' in reason: return Page(look.say('retrain_busy'))
     return Page(look.say('training_failed', why=reason), (retrain_row(look),))
+
+def why_not(look:Look, run:Run)->str:
+    "Why a run made no model."
+    known = {None: 'cut_off', 'interrupted': 'cut_off', 'cancelled': 'was_cancelled'}
+    return look.say(known[run.error]) if run.error in known else mask(run.error)[:300]
 
 def view_retrainstatus(look:Look)->Page:
     "The training that is running, else the last one."
@@ -203,7 +208,7 @@ def view_retrainstatus(look:Look)->Page:
     outcome = look.say('run_made' if made else 'run_ended',
                        when=moment(look, last.ended or last.started),
                        number=str(made.number) if made else '',
-                       why=mask(last.error or look.say('cut_off'))[:300])
+                       why=why_not(look, last))
     use = (look.say('button_table'), 'trained', made.number) if made else None
     return Page('\n\n'.join([outcome, new]), (row(use, *retrain_row(look)),))
 
