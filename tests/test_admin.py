@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 import pytest
 from admin_desk import BOT, BUDI, LABELS, MAYA, RINA, TECH, Admins, tickets
 
+from sqlalchemy.exc import OperationalError
+
 from mytech.bots import admin, admin_bot, admin_model, admin_reports, admin_review, admin_training
 from mytech.bots.admin import WrongArgument, button_data, read_arguments, sheets, turned
 from mytech.bots.admin_bot import BOOK, MENU, batch_opener, menu
@@ -263,10 +265,24 @@ def test_a_press_counts_once_however_often_it_comes(desk):
 def test_what_breaks_on_the_way_leaves_nothing_half_done(desk, monkeypatch):
     tickets(desk.store, 2)
     card, = desk.types('/pendingreview')
-    before = changed(desk), desk.rows(outbox)
+    before = changed(desk)
     monkeypatch.setattr(admin_review, 'note', lambda *args: 1 / 0)
-    with pytest.raises(ZeroDivisionError): desk.presses(card, LABELS[0])
-    assert (changed(desk), desk.rows(outbox)) == before
+    assert desk.presses(card, LABELS[0]) == ([], [say('failed', 'id')])
+    assert changed(desk) == before and desk.rows() == []
+
+
+def test_a_command_that_breaks_says_so(desk, monkeypatch):
+    monkeypatch.setattr(admin_model, 'versions', lambda models: 1 / 0)
+    assert desk.types('/mlflowpromote 2')[0].text == say('failed', 'id')
+    assert desk.did() == []
+
+
+def test_a_database_that_is_locked_is_tried_again(desk, monkeypatch):
+    def locked(*args): raise OperationalError('', {}, Exception('database is locked'))
+    tickets(desk.store, 1)
+    card, = desk.types('/pendingreview')
+    monkeypatch.setattr(admin_review, 'save_review', locked)
+    with pytest.raises(OperationalError): desk.presses(card, LABELS[0])
 
 
 def test_the_audit_says_who_what_before_and_after(desk):

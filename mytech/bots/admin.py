@@ -6,10 +6,10 @@
 __all__ = ['log', 'Button', 'EVERYBODY', 'WrongArgument', 'slots', 'read_word', 'words_of', 'read_arguments', 'nearest',
            'corrected', 'Page', 'short_day', 'row', 'sheets', 'turned', 'button_data', 'read_button', 'keyboard',
            'Office', 'Look', 'Ask', 'show', 'put', 'Toast', 'answer', 'note', 'Command', 'Book', 'opens', 'may',
-           'refuse', 'wrong_place', 'objection', 'on_command', 'attempt', 'on_press', 'command_of', 'take', 'view_say',
+           'refuse', 'wrong_place', 'objection', 'attempt', 'on_command', 'on_press', 'command_of', 'take', 'view_say',
            'unknown', 'wrong']
 
-# %% ../../nbs/bots/05_admin.ipynb #c2ecc380
+# %% ../../nbs/bots/05_admin.ipynb #8f8716df
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from .collector import read_message
 from ..core.config import Settings
@@ -299,33 +300,39 @@ def objection(ask:Ask, late:timedelta=timedelta(minutes=10))->str:
     if wrong_place(ask): return 'private_please'
     return 'too_late' if ask.now - ask.message.at > late else ''
 
-# %% ../../nbs/bots/05_admin.ipynb #66dad4ab
+# %% ../../nbs/bots/05_admin.ipynb #357d6507
+def attempt(ask:Ask, do:Callable, *args:Any)->tuple[Any, Exception|None]:
+    "What it gives, and the error that undid it. Raises `OperationalError` and `WrongArgument`."
+    try:
+        with ask.connection.begin_nested(): return do(ask, *args), None
+    except (OperationalError, WrongArgument): raise
+    except Exception as error:
+        log.warning('%s %s', do.__name__, args, exc_info=True)
+        return None, error
+
+# %% ../../nbs/bots/05_admin.ipynb #7ff6141c
 def on_command(book:Book, ask:Ask, text:str)->None:
     "A command as it was typed."
     name, _, rest = text[1:].partition(' ')
     command, apps = book.commands.get(name), ask.settings.app_codes
     if command is None: return show(ask, 'unknown', name)
-    try: command.run(ask, read_arguments(command.form, rest, apps))
+    try: broken = attempt(ask, command.run, read_arguments(command.form, rest, apps))[1]
     except WrongArgument as error: return show(ask, 'wrong', name, error, rest[:60])
+    if broken: return show(ask, 'say', 'failed')
     note(ask, 'command', f'/{name} {rest}'.strip()[:200])
-
-def attempt(deed:Callable, ask:Ask, args:list[str], stale:Toast)->Toast|None:
-    "Does what a button says; what it carries may be an older version's, or made up."
-    try: return deed(ask, *args)
-    except (TypeError, ValueError):
-        log.warning('a button carried %s', args, exc_info=True)
-        return stale
 
 def on_press(book:Book, ask:Ask, data:str)->None:
     "A press on a button."
-    stale = Toast(ask.say('stale'), alert=True)
+    stale, failed = (Toast(ask.say(key), alert=True) for key in ('stale', 'failed'))
     try: owner, verb, args = read_button(data)
     except ValueError: return answer(ask, stale)
     if owner not in (EVERYBODY, ask.user_id):
         return answer(ask, Toast(ask.say('not_yours'), alert=True))
     view = verb.removeprefix('+').partition('@')[0]
     if view in book.views: toast = show(ask, verb.removeprefix('+'), *args, edit=verb[0] != '+')
-    elif verb in book.deeds: toast = attempt(book.deeds[verb], ask, args, stale)
+    elif verb in book.deeds:
+        toast, broken = attempt(ask, book.deeds[verb], *args)
+        if broken: toast = stale if isinstance(broken, (TypeError, ValueError)) else failed
     elif verb == 'run': toast = on_command(book, ask, args[0])
     else: toast = stale
     answer(ask, toast or Toast())
