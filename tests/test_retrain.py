@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from mytech import bootstrap
-from mytech.app import fate
+from mytech.cli.versions import fate
 from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier

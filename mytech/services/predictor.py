@@ -24,7 +24,7 @@ def policy_in_force(settings:Settings, model:SymptomClassifier)->Policy:
     return policy_named(s.ml_policy, model, auto=s.ml_threshold_auto, high=s.ml_threshold_high,
                         medium=s.ml_threshold_medium, wanted=s.ml_target_precision)
 
-# %% ../../nbs/services/04_predictor.ipynb #6ca4f5e7
+# %% ../../nbs/services/04_predictor.ipynb #6fcea008
 class Predictor:
     "Predictions by the current model. Safe to share between threads."
     def __init__(self, live:LiveModel, settings:Settings):
@@ -41,13 +41,14 @@ class Predictor:
     def __call__(self,
         texts:Sequence[str],         # technicians' messages
         solvings:Sequence[str],      # what was done, '' where nothing was yet
+        num_threads:int=1,           # more for a backlog
     )->list[Prediction]|None:        # None while there is no model
         "Decided predictions, all by one version."
         served = self.live.current()
         if served is None: return None
         version, model = served
         policy = self.policy(version, model)
-        scored = model.predict_many(list(texts), list(solvings))
+        scored = model.predict_many(list(texts), list(solvings), num_threads=num_threads)
         return [Prediction(s.label, s.confidence, decide(s, policy), s.top,
                            model_version=f'v{version}') for s in scored]
 
