@@ -59,6 +59,7 @@ from test_store import (
 
 from mytech.bots.inbox import Batch, handle_pending, store_updates
 from mytech.core.schema import Message, Prediction, Status
+from mytech.services.duties import claim, remember
 from mytech.services.shadow import compare, save_shadows
 from mytech.services.store import count, counted, metadata, open_store
 from mytech.services.tickets import (
@@ -183,6 +184,19 @@ def test_the_life_of_a_ticket(store):
     with store.write() as connection:
         assert mark_trained(connection, learned) == 3
         assert count_new(connection) == 0
+
+
+def test_a_duty_is_done_by_one_of_those_who_look_at_the_same_moment(url):
+    stores, barrier = [open_store(url) for _ in range(4)], Barrier(4)
+    def look(store):
+        barrier.wait(20)
+        with store.write() as connection:
+            memory = claim(connection, 'digest', NOW)
+            remember(connection, 'digest', {'told': 1}, NOW)
+            return not memory.get('told')
+    with ThreadPoolExecutor(4) as threads: told = list(threads.map(look, stores))
+    for store in stores: store.close()
+    assert sum(told) == 1
 
 
 def test_a_collector_on_a_server(url, tmp_path):
