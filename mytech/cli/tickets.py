@@ -54,7 +54,7 @@ def demo(days:Annotated[int, typer.Option(min=1, help='Length of the history.')]
             raise SettingsError('the store holds tickets already. Set DATABASE_URL to a new one.')
         bootstrap(house, progress, days)
 
-# %% ../../nbs/cli/03_tickets.ipynb #9b078dce
+# %% ../../nbs/cli/03_tickets.ipynb #afdb8c1a
 @review_app.command('list')
 def list_reviews(
     most:Annotated[int, typer.Option(min=1, help='So many tickets.')]=20,
@@ -65,14 +65,14 @@ def list_reviews(
     Example: mytech review list --most 5"""
     from mytech.core.privacy import mask
     from mytech.ops.queue import next_items
-    from mytech.services.tickets import as_prediction, ticket_rows
+    from mytech.services.store import tickets
+    from mytech.services.tickets import joined
     with opened_store() as (_, store), store.read() as connection:
-        items = next_items(connection, datetime.now(UTC), most)
-        rows = ticket_rows(connection, [item.ticket_id for item in items])
-        value = [{'ticket': item.ticket_id, 'reason': str(item.reason),
-                  'text': mask(rows[item.ticket_id].tech_text),
-                  'label': said.label, 'confidence': said.confidence}
-                 for item in items if (said := as_prediction(rows[item.ticket_id]))]
+        why = {i.ticket_id: str(i.reason) for i in next_items(connection, datetime.now(UTC), most)}
+        rows = {row.id: row for row in connection.execute(joined().where(tickets.c.id.in_(why)))}
+    value = [{'ticket': id, 'reason': reason, 'text': mask(rows[id].tech_text),
+              'label': rows[id].label, 'confidence': rows[id].confidence}
+             for id, reason in why.items()]
     def pretty()->Table:
         table = Table('ticket', 'why', 'message', 'label', 'confidence')
         for one in value:
