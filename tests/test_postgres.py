@@ -188,10 +188,12 @@ def test_the_life_of_a_ticket(store):
 
 def test_a_duty_is_done_by_one_of_those_who_look_at_the_same_moment(url):
     stores, barrier = [open_store(url) for _ in range(4)], Barrier(4)
+    with stores[0].write() as connection: claim(connection, 'digest', NOW)
     def look(store):
         barrier.wait(20)
         with store.write() as connection:
             memory = claim(connection, 'digest', NOW)
+            connection.exec_driver_sql('SELECT pg_sleep(.2)') # long enough for all to be inside, if they could
             remember(connection, 'digest', {'told': 1}, NOW)
             return not memory.get('told')
     with ThreadPoolExecutor(4) as threads: told = list(threads.map(look, stores))
