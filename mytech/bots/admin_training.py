@@ -153,7 +153,7 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
                 'after': {'current': after}})
     await asyncio.to_thread(finish)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #e7001c1b
+# %% ../../nbs/bots/09_admin_training.ipynb #49f94d8a
 def search_line(look:Look, version:ModelVersion)->str:
     "What a search for better options came to; empty when there was none."
     found = version.metrics.get('tuning') or {}
@@ -172,6 +172,7 @@ def view_trained(look:Look, number:str)->Page:
     head = look.say(key, number=number, failed=failed, checks=len(verdict['checks']))
     learned = look.say('learned_from', n=version.metrics.get('n_train', 0))
     foot = learned + search_line(look, version)
+    foot = '\n' * bool(failed) + foot
     text = '\n'.join([head, gate_table(look, version.verdict), foot])
     if version.number == now: return Page(text)
     use = look.say('button_use', number=number)
