@@ -25,7 +25,7 @@ from ..services.outbox import enqueue
 from ..services.store import predictions, reviews, tickets
 from ..services.tickets import group_ids, save_review
 
-# %% ../../nbs/bots/11_suggest.ipynb #d556aec1
+# %% ../../nbs/bots/11_suggest.ipynb #69fc87f6
 def solved_alike(look:Look, ticket:Row, most:int=2)->list[str]:
     "What solved the past tickets that are most like this one."
     served = look.office.live.current()
@@ -39,25 +39,28 @@ def solved_alike(look:Look, ticket:Row, most:int=2)->list[str]:
 
 UNDO = 'undo' # in the place of a label's mark
 
+def _told(look:Look, ticket:Row)->str:
+    "The ticket, with a link to the message."
+    address = link(ticket.chat_id, ticket.tech_message_id)
+    head, rest = about(look, ticket).split('\n', 1)
+    return f'{head} <a href="{address}">↗</a>\n{rest}' if address else f'{head}\n{rest}'
+
 def view_suggestion(look:Look, ticket_id:str)->Page:
     "A new ticket and what is known about it; once it is decided, by whom."
     ticket = ticket_of(look, int(ticket_id))
-    address = link(ticket.chat_id, ticket.tech_message_id)
-    open_it = f"<a href=\"{address}\">{look.say('open_message')}</a>" if address else ''
-    head = [about(look, ticket), open_it]
     if ticket.review_id:
         at = ticket.reviewed_at.astimezone(look.settings.timezone)
-        head.append(look.say('suggest_done', label=ticket.review_label, who=ticket.reviewer,
-                             time=f'{at:%H:%M}'))
+        done = look.say('suggest_done', label=ticket.review_label, who=ticket.reviewer,
+                        time=f'{at:%H:%M}')
         undo = look.say('button_undo'), 'suggest', ticket.id, ticket.review_id, UNDO
-        return Page('\n'.join(filter(None, head)), ((undo,),))
+        return Page(f'{_told(look, ticket)}\n{done}', ((undo,),))
     sure = 'suggest_sure' if ticket.status == Status.AUTO else 'suggest_unsure'
     percent = look.number(min(100 * ticket.confidence, 99), 0)
-    alike = [look.say('suggest_alike'), *solved_alike(look, ticket)]
-    text = '\n'.join(filter(None, [*head, look.say(sure, label=ticket.label, percent=percent)]))
-    return Page('\n\n'.join([text, *(alike if alike[1:] else [])]),
-                tuple(((f'{label} · {min(round(100 * p), 99)} %', 'suggest', ticket.id, 0,
-                        fingerprint(label)),) for label, p in (ticket.top or ())[:3]))
+    text = f'{_told(look, ticket)}\n{look.say(sure, label=ticket.label, percent=percent)}'
+    if alike := solved_alike(look, ticket):
+        text += f"\n\n{look.say('suggest_alike')}\n" + '\n\n'.join(alike)
+    return Page(text, tuple(((f'{label} · {min(round(100 * p), 99)} %', 'suggest', ticket.id, 0,
+                              fingerprint(label)),) for label, p in (ticket.top or ())[:3]))
 
 # %% ../../nbs/bots/11_suggest.ipynb #8217f356
 def redraw(ask:Ask, ticket_id:int)->None:
