@@ -1,12 +1,17 @@
 "Suggestions at arrival: posted once, for ops to judge, in nobody else's sight."
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from admin_desk import BUDI, LABELS, MAYA, RINA, Admins, tickets
 
 from mytech.bots.suggest import hand_out
 from mytech.core.schema import Message, Prediction, Status
 from mytech.core.texts import say
+from mytech.ml.features import fit_features
+from mytech.ml.neighbours import remember
+from mytech.ml.preprocessing import preprocess
 from mytech.services.store import actions, open_store, reviews
 from mytech.services.tickets import change_ticket, migrate_chat, note_chat, open_ticket, save_predictions, save_review
 
@@ -44,6 +49,17 @@ def test_a_new_ticket_is_posted_once_with_three_buttons(desk, shown):
     assert message.chat == DESK and 'tdk bisa login &lt;0&gt;' in message.text and LABELS[0] in message.text
     assert [button['text'] for button in message.buttons] == [f'{LABELS[0]} · 30 %', f'{LABELS[1]} · 20 %', f'{LABELS[2]} · 10 %']
     assert hand_out(desk.office, now()) == 0 and desk.sends() == ([], [])
+
+
+def test_it_shows_what_solved_the_two_most_similar_tickets(desk):
+    texts = ['tdk bisa login min', 'tidak bisa login mytech', 'login tdk bisa hp 081234567890', 'ont tidak terbaca', 'speedtest gagal', 'wo belum masuk'] * 3
+    solved = ['', 'sudah direset', 'sudah dibuka', 'sudah diganti', 'sudah ditest', 'sudah sinkron'] * 3
+    features, rows = fit_features([preprocess(text) for text in texts], 1)
+    past = remember(rows, texts, solved, np.arange(18) % 6)
+    desk.live = SimpleNamespace(current=lambda: (1, SimpleNamespace(features=features, past=past, labels=LABELS)))
+    _, (message,) = arrives(desk)
+    assert message.text.count('→') == 2 and 'sudah direset' in message.text and 'sudah dibuka' in message.text
+    assert '081234567890' not in message.text
 
 
 def test_each_of_many_is_posted_once_by_two_that_look(desk):
