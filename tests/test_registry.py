@@ -388,7 +388,7 @@ def test_10_000_predictions_in_flight_over_20_promotions(real_models, restless, 
 
 def test_a_prediction_is_of_one_version_though_every_look_finds_another(restless, monkeypatch):
     class Number(int):
-        def predict_many(self, texts, solvings): return [Scored(str(self), 1., ())] * len(texts)
+        def predict_many(self, texts, solvings, **_): return [Scored(str(self), 1., ())] * len(texts)
 
     monkeypatch.setattr(predictor, 'policy_in_force', lambda settings, model: Policy((), str(model)))
     turn = itertools.count()

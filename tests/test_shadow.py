@@ -34,7 +34,7 @@ class Echo:
     "Says the technician's first word, with its version's name."
     def __init__(self, folder): self.name = (folder/'name.txt').read_text()
 
-    def predict_many(self, texts, solvings):
+    def predict_many(self, texts, solvings, **_):
         return [Scored(f'{text.split()[0]} {solving}'.strip(), .7, ()) for text, solving in zip(texts, solvings)]
 
 
@@ -135,7 +135,7 @@ def test_a_ticket_that_changes_while_the_challenger_thinks_is_asked_about_again(
     ticket = arrive(house.store, 1, 'otp lama')
 
     class Slow(Echo):
-        def predict_many(self, texts, solvings):
+        def predict_many(self, texts, solvings, **_):
             if texts == ['otp lama']:
                 with house.store.write() as connection:
                     change_ticket(connection, ticket, tech_text='login gagal')
@@ -191,13 +191,13 @@ STUCK = Event()
 
 
 class Raises(Echo):
-    def predict_many(self, texts, solvings): raise MemoryError('no room')
+    def predict_many(self, texts, solvings, **_): raise MemoryError('no room')
 
 
 class Stuck(Echo):
     asked, late = Event(), False
 
-    def predict_many(self, texts, solvings):
+    def predict_many(self, texts, solvings, **_):
         self.asked.set()
         if Stuck.late or not STUCK.wait(5):
             Stuck.late = True
@@ -206,11 +206,11 @@ class Stuck(Echo):
 
 
 class Mute(Echo):
-    def predict_many(self, texts, solvings): return []
+    def predict_many(self, texts, solvings, **_): return []
 
 
 class Sick(Echo):
-    def predict_many(self, texts, solvings): return [Scored('otp', float('nan'), ()) for _ in texts]
+    def predict_many(self, texts, solvings, **_): return [Scored('otp', float('nan'), ()) for _ in texts]
 
 
 def refuses(folder): raise OSError('no such file')
@@ -264,7 +264,7 @@ def test_it_recovers_by_itself(house):
     class Moody(Echo):
         healthy = False
 
-        def predict_many(self, texts, solvings):
+        def predict_many(self, texts, solvings, **_):
             if not self.healthy: raise MemoryError
             return super().predict_many(texts, solvings)
 
