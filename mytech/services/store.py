@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'predictions', 'reviews', 'shadows', 'actions', 'duties',
-           'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate', 'connect_database', 'StoreError',
-           'open_store', 'insert_new', 'count', 'counted']
+           'sheet_rows', 'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate', 'connect_database',
+           'StoreError', 'open_store', 'insert_new', 'count', 'counted']
 
 # %% ../../nbs/services/00_store.ipynb #9f1c29a0
 from collections.abc import Iterator
@@ -131,6 +131,15 @@ duties = Table('duties', metadata,
     Column('at', UtcDateTime, nullable=False),
     Column('state', JSON, nullable=False, default=dict))
 
+# %% ../../nbs/services/00_store.ipynb #32c31cfa
+sheet_rows = Table('sheet_rows', metadata,
+    Column('sheet', String(16), primary_key=True),     # logs or tracking
+    Column('ticket_id', Key, ForeignKey('tickets.id'), primary_key=True, autoincrement=False),
+    Column('cells', JSON(none_as_null=True)),          # as they stood there last
+    Column('sent', JSON(none_as_null=True)),           # on their way, and no answer yet
+    Column('at', UtcDateTime, nullable=False),         # of what was sent last
+    Column('gone', Boolean, nullable=False, default=False)) # a person deleted the row
+
 # %% ../../nbs/services/00_store.ipynb #ee00e8c3
 updates = Table('updates', metadata,
     Column('id', Key, primary_key=True),
@@ -183,17 +192,19 @@ def _prepare_server(engine:Engine)->None:
         with connection.connection.cursor() as cursor: # one of its own: a stream has another
             cursor.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')
 
-# %% ../../nbs/services/00_store.ipynb #d3670d67
+# %% ../../nbs/services/00_store.ipynb #2ceb1f4e
 @dataclass(frozen=True)
 class Store:
     "A database that is ready for use. Build it with `open_store`."
     engine: Engine
+    mirrors: tuple[str, ...] = ()
     turn: Lock = field(default_factory=Lock, repr=False)
 
     @contextmanager
     def write(self)->Iterator[Connection]:
         "A transaction that commits at the end of the block, or leaves no trace."
-        with self.turn, self.engine.connect().execution_options(writes=True) as connection:
+        with self.turn, self.engine.connect().execution_options(
+                writes=True, mirrors=self.mirrors) as connection:
             with connection.begin(): yield connection
 
     @contextmanager
@@ -233,9 +244,10 @@ def connect_database(url:URL)->Engine:
 class StoreError(RuntimeError):
     "The database cannot be used: which one, why, and what to do."
 
-# %% ../../nbs/services/00_store.ipynb #db0a4164
+# %% ../../nbs/services/00_store.ipynb #cfcc64b0
 def open_store(
-    database_url:str, # `DATABASE_URL`
+    database_url:str,             # `DATABASE_URL`
+    mirrors:tuple[str, ...]=(),   # who is told of each changed ticket: see `outbox.announce`
 )->Store:
     "Opens, creates and migrates. Raises `StoreError` without repeating a password."
     try: url = make_url(database_url)
@@ -243,7 +255,7 @@ def open_store(
         raise StoreError("DATABASE_URL cannot be read. Expected: sqlite:///FILE or "
                          "postgresql://USER:PASSWORD@HOST/NAME.") from None
     try:
-        store = Store(connect_database(url))
+        store = Store(connect_database(url), mirrors)
         migrate(store)
         return store
     except Exception as error:
