@@ -8,7 +8,7 @@ __all__ = ['known_chats', 'group_ids', 'note_chat', 'migrate_chat', 'attach', 'o
            'texts_of', 'unpredicted', 'save_review', 'joined', 'as_ticket', 'as_prediction', 'review_status', 'logs',
            'tracked', 'confirmed', 'mark_trained', 'count_new']
 
-# %% ../../nbs/services/01_tickets.ipynb #7600b80b
+# %% ../../nbs/services/01_tickets.ipynb #61e00a69
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from sqlalchemy import Row, Select, bindparam, case, func, or_, select
 from sqlalchemy.engine import Connection
 
 from ..core.schema import CONFIRMED, Message, Prediction, ReviewStatus, Status, Ticket
+from .outbox import announce
 from .store import chats, insert_new, predictions, reviews, ticket_messages, tickets
 
 # %% ../../nbs/services/01_tickets.ipynb #00f3c80b
@@ -109,12 +110,13 @@ def latest_ticket(
         .order_by(t.solved_at.is_(None).desc(), same_topic.desc(), t.tech_at.desc(), t.id.desc())
         .limit(1)).scalar()
 
-# %% ../../nbs/services/01_tickets.ipynb #19244bdb
+# %% ../../nbs/services/01_tickets.ipynb #29fc9342
 _change = tickets.update().where(tickets.c.id == bindparam('ticket_id'))
 
 def change_ticket(connection:Connection, ticket_id:int, **values)->None:
     "Sets columns of a ticket."
     connection.execute(_change, {'ticket_id': ticket_id, **values})
+    announce(connection, [ticket_id])
 
 _tickets = select(tickets).where(tickets.c.id.in_(bindparam('ids', expanding=True)))
 
@@ -126,7 +128,7 @@ def ticket_row(connection:Connection, ticket_id:int)->Row|None:
     "The ticket as it is stored."
     return ticket_rows(connection, [ticket_id]).get(ticket_id)
 
-# %% ../../nbs/services/01_tickets.ipynb #cf9f6768
+# %% ../../nbs/services/01_tickets.ipynb #71af23c2
 _stop_clock = _change.where(tickets.c.response_at.is_(None))
 
 def respond(
@@ -139,8 +141,9 @@ def respond(
     "Stops the clock unless it stands already."
     connection.execute(_stop_clock, {'ticket_id': ticket_id, 'response_at': at,
                                      'sla_minutes': minutes, 'sla_target': target})
+    announce(connection, [ticket_id])
 
-# %% ../../nbs/services/01_tickets.ipynb #90c7e52e
+# %% ../../nbs/services/01_tickets.ipynb #e65b2f6c
 def save_predictions(connection:Connection, made:dict[int,Prediction], at:datetime)->None:
     "Stores or replaces the predictions of these tickets (ticket id -> prediction)."
     if not made: return
@@ -149,6 +152,7 @@ def save_predictions(connection:Connection, made:dict[int,Prediction], at:dateti
         {'ticket_id': ticket_id, 'label': p.label, 'confidence': p.confidence,
          'status': str(p.status), 'top': [list(pair) for pair in p.top], 'source': str(p.source),
          'model_version': p.model_version, 'predicted_at': at} for ticket_id, p in made.items()])
+    announce(connection, made)
 
 # %% ../../nbs/services/01_tickets.ipynb #1b9501fa
 def texts_of(connection:Connection, ticket_ids:Iterable[int])->dict[int,tuple[str,str]]:
@@ -163,7 +167,7 @@ def unpredicted(connection:Connection, since:datetime, limit:int=1000)->list[int
     missing = select(tickets.c.id).where(tickets.c.tech_at >= since, ~known[0], ~known[1])
     return list(connection.scalars(missing.order_by(tickets.c.id.desc()).limit(limit)))
 
-# %% ../../nbs/services/01_tickets.ipynb #edcb0bca
+# %% ../../nbs/services/01_tickets.ipynb #659a5efd
 def save_review(
     connection:Connection,
     ticket_id:int,
@@ -178,6 +182,7 @@ def save_review(
     connection.execute(reviews.insert(), {
         'ticket_id': ticket_id, 'label': label, 'status': str(status), 'reviewer': reviewer,
         'reviewed_at': at})
+    announce(connection, [ticket_id])
     return status
 
 # %% ../../nbs/services/01_tickets.ipynb #7f2bf0b9
@@ -239,7 +244,7 @@ def confirmed(connection:Connection)->list[Row]:
     found = found.where(sub.c.review_status.in_(map(str, CONFIRMED)))
     return connection.execute(found.order_by(sub.c.tech_at, sub.c.id)).all()
 
-# %% ../../nbs/services/01_tickets.ipynb #7351510f
+# %% ../../nbs/services/01_tickets.ipynb #1f739e66
 _new = reviews.c.status != str(ReviewStatus.TRAINED)
 
 def mark_trained(
@@ -251,6 +256,7 @@ def mark_trained(
     mark = reviews.update().where(_new, reviews.c.id == bindparam('review'))
     mark = mark.values(status=str(ReviewStatus.TRAINED))
     found = [{'review': row.review_id} for row in same]
+    announce(connection, [row.id for row in same])
     return connection.execute(mark, found).rowcount if found else 0
 
 def count_new(connection:Connection)->int:
