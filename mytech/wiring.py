@@ -76,7 +76,7 @@ def with_sandbox(settings:Settings, port:int)->Settings:
                           'telegram_bot_token': token, 'telegram_bot_token_reporting': reporting,
                           'telegram_api_base': f'http://127.0.0.1:{port}'})
 
-# %% ../nbs/97_wiring.ipynb #e5d403c3
+# %% ../nbs/97_wiring.ipynb #2e762f91
 @dataclass(frozen=True)
 class House:
     "What is open: settings, store, and the model in charge."
@@ -103,7 +103,8 @@ def open_house(settings:Settings)->House:
     """Opens the store and looks for a model; a missing model is no error.
     Raises `StoreError`, `SettingsError`."""
     open_artifacts(settings)
-    store, number = open_store(settings.database_url), settings.model_version.removeprefix('v')
+    store = open_store(settings.database_url, settings.mirrors)
+    number = settings.model_version.removeprefix('v')
     live = LiveModel(settings.artifacts/'models', load_warm,
                      fixed=None if number == 'auto' else int(number))
     return House(settings, store, live, Predictor(live, settings))

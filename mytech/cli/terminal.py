@@ -37,13 +37,13 @@ def tell_followers()->None:
     if trouble := keep_copy(settings):
         side.print(f'The copy comes later: {trouble}', style='yellow', highlight=False)
 
-# %% ../../nbs/cli/00_terminal.ipynb #89dcf2c5
+# %% ../../nbs/cli/00_terminal.ipynb #aec6a6ef
 @contextmanager
 def opened_store()->Iterator:
     "Settings and the store, closed at the end."
     from mytech.services.store import open_store
     settings = load_settings()
-    store = open_store(settings.database_url)
+    store = open_store(settings.database_url, settings.mirrors)
     try: yield settings, store
     finally: store.close()
 

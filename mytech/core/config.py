@@ -201,7 +201,7 @@ class Platforms(BaseSettings):
     dask_scheduler_address: str = Field('', description='tcp://host:port')
     optuna_storage: str = Field('', description='SQLAlchemy URL')
 
-# %% ../../nbs/core/00_config.ipynb #69337ce2
+# %% ../../nbs/core/00_config.ipynb #ac28f279
 class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
     "Every setting, checked. Build it with `load_settings`."
     model_config = SettingsConfigDict(extra='ignore', env_ignore_empty=True, frozen=True,
@@ -211,6 +211,11 @@ class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
     def sandboxed(self)->bool:
         "True when no collector token is set: the sandbox is the Telegram then."
         return not self.telegram_bot_token.get_secret_value()
+
+    @property
+    def mirrors(self)->tuple[str, ...]:
+        "Who is told of each changed ticket: the spreadsheet, when there is one."
+        return ('sheets',) * bool(self.google_service_account_json and self.google_spreadsheet_name)
 
     @property
     def artifacts(self)->Path:
