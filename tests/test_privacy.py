@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from mytech.core.privacy import MaskingFilter, mask
+from mytech.core.privacy import MaskingFilter, anonymous, mask
 
 PLANTED = {'081234567890': '[phone]', '+62 812-3456-7890': '[phone]', '0812\u200b3456\u200b7890': '[phone]',
            '+6281234567890': '[phone]', '3174012345678901': '[nik]', '3174-0123-4567-8901': '[nik]',
@@ -58,3 +58,24 @@ def test_the_longest_message_takes_no_time(piece):
         text, start = (piece * size)[:size], perf_counter()
         mask(text)
         assert perf_counter() - start < allowed
+
+
+@pytest.mark.parametrize('said, plain', [
+    ('nama: Budi', 'nama: [name]'), ('a.n. BUDI SANTOSO', 'a.n. [name]'), ('atas nama\nSiti', 'atas nama\n[name]'),
+    ('an budi santoso tdk bisa login', 'an [name] tdk bisa login'), ('nama pelanggan : Rudi hp 0812 3456 7890', 'nama pelanggan : [name] hp [phone]'),
+    ('０８１２３４５６７８９０', '[phone]'), ('1\u200b2\u200b3\u200b4\u200b5', '[id]'), ('labor 1-2-3-4-5', 'labor [id]'), ('WO12345678', 'WO[id]'),
+    ('serial ZTEGC1A2B3C4', 'serial [id]'), ('tanya @budi_s', 'tanya [email]'), ('ｂｕｄｉ＠ｃｏｎｔｏｈ．ｉｄ', '[email]')])
+def test_what_a_stranger_may_read(said, plain):
+    assert anonymous(said) == plain == anonymous(plain)
+
+
+@pytest.mark.parametrize('text', ['akan login jam 12:30', 'nama wifi salah', 'reset an. user', 'namanya tidak sesuai', 'error 404', 'bukan mytech'])
+def test_a_stranger_can_still_understand(text):
+    assert anonymous(text) == text
+
+
+@pytest.mark.parametrize('piece', ['an ', 'nama: ', '@', 'a@', '1 ', '1__', 'an. budi ', 'nama nama ', 'a\u0301', '0️⃣'])
+def test_the_longest_message_is_soon_plain(piece):
+    text, start = (piece * 65536)[:65536], perf_counter()
+    anonymous(text)
+    assert perf_counter() - start < 2
