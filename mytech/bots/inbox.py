@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['log', 'update_id', 'store_updates', 'Batch', 'pending', 'handle_pending', 'forget_handled', 'InboxBot', 'connect_bot',
-           'Pulse', 'poll', 'work', 'send_message']
+           'Pulse', 'poll', 'work', 'for_the_outbox', 'send_message', 'fetch_file']
 
-# %% ../../nbs/bots/00_inbox.ipynb #ccd3f0d2
+# %% ../../nbs/bots/00_inbox.ipynb #b87a3b24
 import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from time import monotonic
@@ -202,18 +203,34 @@ async def work(
         try: await asyncio.wait_for(arrived.wait(), idle)
         except TimeoutError: pass
 
-# %% ../../nbs/bots/00_inbox.ipynb #212c383c
+# %% ../../nbs/bots/00_inbox.ipynb #6e7cd91e
+@contextmanager
+def for_the_outbox()->Iterator[None]:
+    "Says in the outbox's words what Telegram raises, except that a group has moved."
+    try: yield
+    except ChatMigrated: raise
+    except (BadRequest, Forbidden) as error: raise Refused(str(error)) from error
+    except TelegramError as error:
+        wait = _patience(error, 1) if isinstance(error, RetryAfter) else None
+        raise SendLater(str(error), wait) from error
+
 async def send_message(bot:ExtBot, payload:dict)->None:
     "Sends chat_id, text (HTML), reply_to, thread_id. Raises `SendLater` or `Refused`."
     to = payload['reply_to']
     reply = ReplyParameters(to, allow_sending_without_reply=True) if to else None
     try:
-        await bot.send_message(payload['chat_id'], payload['text'], parse_mode='HTML',
-                               message_thread_id=payload['thread_id'], reply_parameters=reply)
+        with for_the_outbox():
+            await bot.send_message(payload['chat_id'], payload['text'], parse_mode='HTML',
+                                   message_thread_id=payload['thread_id'], reply_parameters=reply)
     except ChatMigrated as error:
         await send_message(bot, {**payload, 'chat_id': error.new_chat_id, 'reply_to': None,
                                  'thread_id': None})
-    except (BadRequest, Forbidden) as error: raise Refused(str(error)) from error
-    except TelegramError as error:
-        wait = _patience(error, 1) if isinstance(error, RetryAfter) else None
-        raise SendLater(str(error), wait) from error
+
+# %% ../../nbs/bots/00_inbox.ipynb #59ace81d
+async def fetch_file(bot:ExtBot, file_id:str, limit:int)->bytes: # `limit`: bytes
+    "The content of a file that this bot has seen. Raises `SendLater` or `Refused`."
+    with for_the_outbox():
+        file = await bot.get_file(file_id)
+        if (file.file_size or 0) > limit:
+            raise Refused(f'the file has {file.file_size} bytes, more than {limit}')
+        return bytes(await file.download_as_bytearray())
