@@ -16,7 +16,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.lock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench check readme lock clean
+.PHONY: help run test retrain extras bench check readme lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ run: .venv/run  ## start everything on this machine; Ctrl-C stops it
 
 retrain: .venv/run  ## train on all confirmed labels, through the pipeline notebook
 	@$(BIN)/mytech retrain
+
+EXTRAS ?= tune,mlflow
+extras: .venv/run  ## install optional parts, as in make extras EXTRAS=tune,mlflow
+	@$(INSTALL) --no-build-isolation --editable '.[$(EXTRAS)]'
 
 test: check  ## everything that CI checks
 	$(BIN)/nbdev_test --n_workers 2 --do_print
