@@ -6,7 +6,7 @@
 __all__ = ['Tell', 'by_hour', 'replay', 'truths', 'label_all', 'review_some', 'as_csv', 'Snapshot', 'snapshot', 'tuning', 'train',
            'note_learned', 'is_empty', 'ensure_model', 'bootstrap']
 
-# %% ../nbs/98_bootstrap.ipynb #ddc3cdc7
+# %% ../nbs/98_bootstrap.ipynb #127fddd2
 import csv
 import hashlib
 import io
@@ -31,9 +31,8 @@ from .ml.tuning import read_options
 from .ops.gate import Bounds
 from .ops.progress import Step
 from .ops.retrain import Retrained, retrain
-from .services.outbox import drop_stale
 from .services.registry import current
-from .services.store import tickets
+from .services.store import outbox, tickets
 from .services.tickets import confirmed, find_ticket, mark_trained, save_review, tracked
 from .wiring import House
 
@@ -48,7 +47,7 @@ def by_hour(updates:Iterable[DemoUpdate])->Iterator[tuple[datetime,list[DemoUpda
     for number, group in groupby(updates, hour):
         yield datetime.fromtimestamp(3600 * (number + 1), timezone.utc), list(group)
 
-# %% ../nbs/98_bootstrap.ipynb #3493074a
+# %% ../nbs/98_bootstrap.ipynb #9b167228
 def replay(
     connection:Connection,
     settings:Settings,
@@ -60,7 +59,7 @@ def replay(
         desk = Desk(settings, predict, _nobody, '', connection, now)
         for update in hour: take(desk, update.update)
         finish(desk)
-    drop_stale(connection, f'telegram:{_nobody}', now + timedelta(days=1))
+    connection.execute(outbox.delete().where(outbox.c.destination.endswith(f':{_nobody}')))
 
 # %% ../nbs/98_bootstrap.ipynb #fb5693cc
 def truths(connection:Connection, updates:Iterable[DemoUpdate])->dict[int,str]:

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
-           'model_in_charge', 'desk_opener', 'speak', 'catch_up', 'tidy', 'keep_house', 'follow_model',
-           'follow_registry', 'challenge', 'show_life', 'greet', 'collect', 'train_held', 'manage', 'listen',
-           'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines', 'run']
+           'model_in_charge', 'desk_opener', 'dispatch', 'speak', 'keep_media', 'catch_up', 'tidy', 'keep_house',
+           'follow_model', 'follow_registry', 'challenge', 'show_life', 'greet', 'collect', 'train_held', 'manage',
+           'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines',
+           'run']
 
-# %% ../nbs/97_wiring.ipynb #dc8ce6a1
+# %% ../nbs/97_wiring.ipynb #bb7536a4
 import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -26,18 +27,20 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 from telegram.error import InvalidToken, TelegramError
 
+from .api.data import data_routes
 from .api.prediction import create_api
 from .api.security import read_keys
 from .bots.collector import Desk, finish, take
 from .bots.demo import load_cast
-from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, forget_handled,
-                               handle_pending, poll, send_message, work)
+from .bots.inbox import (Batch, InboxBot, Pulse, connect_bot, fetch_file,
+                               forget_handled, handle_pending, poll, send_message, work)
 from .core.config import Settings, SettingsError
 from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
 from .sandbox.web import SandboxServer, create_app
 from .services.archive import keep_copy, take_copy
 from .services.duties import note_pulse
+from .services.media import Keeper, keep_file, open_shelf
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
 from .services.predictor import Predictor
@@ -124,15 +127,28 @@ def desk_opener(house:House, bot:InboxBot)->Callable[[Connection], Batch]:
         return Batch(lambda update: take(desk, update), lambda: finish(desk))
     return open_batch
 
-# %% ../nbs/97_wiring.ipynb #dd47e6af
-async def speak(house:House, bot:InboxBot)->None:
-    "Sends what the outbox holds for this bot, until cancelled."
+# %% ../nbs/97_wiring.ipynb #ed2ac428
+async def dispatch(
+    store:Store,
+    destination:str,
+    send:Callable[[dict], Awaitable[None]], # see `outbox.deliver`
+    rest:float=0.0,                         # seconds after something was sent
+)->None:
+    "Sends what the outbox holds for this destination, until cancelled."
     while True:
-        now = datetime.now(timezone.utc)
-        send = partial(send_message, bot)
-        try: sent = await deliver(house.store, f'telegram:{bot.id}', send, now)
-        except Exception: sent = log.exception('sending: trying again')
-        await asyncio.sleep(1.0 if sent else 0.3)
+        try: sent = await deliver(store, destination, send, datetime.now(timezone.utc))
+        except Exception: sent = log.exception('%s: trying again', destination)
+        await asyncio.sleep(rest if sent else 0.3)
+
+async def speak(house:House, bot:InboxBot)->None:
+    "Says what the bot has to say, until cancelled."
+    await dispatch(house.store, f'telegram:{bot.id}', partial(send_message, bot), rest=1.0)
+
+async def keep_media(house:House, bot:InboxBot)->None:
+    "Copies the files that the bot has seen, until cancelled. Raises `SettingsError`."
+    keeper = Keeper(house.store, open_shelf(house.settings), house.settings.timezone,
+                    partial(fetch_file, bot))
+    await dispatch(house.store, f'media:{bot.id}', partial(keep_file, keeper))
 
 # %% ../nbs/97_wiring.ipynb #84250db2
 def catch_up(house:House, limit:int=200)->int:
@@ -216,7 +232,7 @@ async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its tok
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #acb61e95
+# %% ../nbs/97_wiring.ipynb #6a3d783f
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
@@ -230,6 +246,7 @@ async def collect(house:House, ready:Callable[[str], None])->None:
     async with asyncio.TaskGroup() as group:
         for loop in (poll(bot, house.store, arrived, pulse), speak(house, bot), keep_house(house),
                      challenge(house), show_life(house.store, 'collector', pulse),
+                     keep_media(house, bot),
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
@@ -320,7 +337,7 @@ def next_message_id(house:House, at_least:int=100_001)->int:
         highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
     return max(at_least, (highest or 0) + 1)
 
-# %% ../nbs/97_wiring.ipynb #1c404eae
+# %% ../nbs/97_wiring.ipynb #2e9fb416
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -336,7 +353,9 @@ def coroutines(
         made['sandbox'] = serve(server_of(ChatServer, app), sockets['sandbox'],
                                 lambda: ready('sandbox', f"chat page  {address('sandbox')}/"))
     if 'api' in parts:
-        api = create_api(house.predict, api_keys(house.settings))
+        keys = api_keys(house.settings)
+        data = data_routes(house.store, open_shelf(house.settings), read_keys(keys))
+        api = create_api(house.predict, keys, data)
         made['api'] = serve(server_of(ApiServer, api), sockets['api'],
                             lambda: ready('api', f"API        {address('api')}/health"))
     if 'collector' in parts:

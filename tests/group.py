@@ -76,7 +76,8 @@ class Group:
     def said(self) -> list[dict]:
         "What the bot would send."
         with self.store.read() as connection:
-            return list(connection.scalars(outbox.select().order_by(outbox.c.id).with_only_columns(outbox.c.payload)))
+            mine = outbox.select().where(outbox.c.destination == 'telegram:7').order_by(outbox.c.id)
+            return list(connection.scalars(mine.with_only_columns(outbox.c.payload)))
 
     def rows(self) -> dict[str, list]:
         "All rows that matter, without what depends on the order of insertion."

@@ -59,11 +59,11 @@ def prediction_routes(
         return answer(said[0], 1000 * (perf_counter() - start))
     return routes
 
-# %% ../../nbs/api/01_prediction.ipynb #bd450f53
-def create_api(predict:Callable, api_keys:str)->FastAPI:
+# %% ../../nbs/api/01_prediction.ipynb #d582b609
+def create_api(predict:Callable, api_keys:str, *more:APIRouter)->FastAPI:
     "The REST app. Raises `ValueError` on malformed `API_KEYS`."
     app = explain_problems(FastAPI(title='MyTech', docs_url=None, redoc_url=None, openapi_url=None))
-    app.include_router(prediction_routes(predict, read_keys(api_keys)))
+    for routes in (prediction_routes(predict, read_keys(api_keys)), *more): app.include_router(routes)
 
     @app.get('/health')
     def health()->dict[str,str]: return {'status': 'ok'}
