@@ -50,13 +50,14 @@ def mask(
         text = pattern.sub(replacement, text)
     return text
 
-# %% ../../nbs/core/04_privacy.ipynb #15e0f4d2
-_NO_NAME = """(?:ada|adalah|akun|akses|apk|aplikasi|approve|baru|beda|belum|berubah|bisa|blm|blum|
-    cek|cust|customer|dan|dari|dgn|dengan|di|eror|error|ga|gabisa|gagal|gak|ganti|gk|hp|id|ilang|hilang|ini|itu|
-    jadi|kami|karena|ke|keluar|kosong|lagi|lengkap|login|lupa|masih|masuk|min|minta|mit|moban|mohon|muncul|
-    mytech|nik|no|nomor|odp|ont|order|otp|pada|password|pelanggan|perlu|plgn|pw|reset|salah|saya|sc|sdh|sebagai|
-    sesuai|ssid|sudah|tdk|teknisi|terdaftar|tetap|tidak|tiket|tolong|totp|tsb|ubah|udah|udh|untuk|user|
-    username|utk|wifi|wo|yang|yg)""".replace('\n', '').replace(' ', '')
+# %% ../../nbs/core/04_privacy.ipynb #5c52ac69
+_NO_NAME = """(?:ada|adalah|akun|akses|apk|aplikasi|approve|baru|beda|belum|berubah|bisa|blm|
+    blum|cek|cust|customer|dan|dari|dgn|dengan|di|eror|error|ga|gabisa|gagal|gak|ganti|gk|hp|id|
+    ilang|hilang|ini|itu|jadi|kami|karena|ke|keluar|kosong|lagi|lengkap|login|lupa|masih|masuk|
+    min|minta|mit|moban|mohon|muncul|mytech|nik|no|nomor|odp|ont|order|otp|pada|password|
+    pelanggan|perlu|plgn|pw|reset|salah|saya|sc|sdh|sebagai|sesuai|ssid|sudah|tdk|teknisi|
+    terdaftar|tetap|tidak|tiket|tolong|totp|tsb|ubah|udah|udh|untuk|user|username|utk|wifi|wo|
+    yang|yg)""".replace('\n', '').replace(' ', '')
 _WORD = rf"(?!{_NO_NAME}\b)[^\W\d_]+"
 _NAME = re.compile(
     r"\b(a[./]? ?n|atas nama|nama(?:nya)?(?: (?:pelanggan|plgn|lengkap|teknisi|cust(?:omer)?))?)"
