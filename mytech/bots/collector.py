@@ -7,7 +7,7 @@ __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'wa
            'on_album_part', 'on_command', 'ticket_of_answer', 'signer', 'may_answer', 'on_answer', 'record', 'on_edit',
            'on_edited_request', 'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'confirm', 'finish']
 
-# %% ../../nbs/bots/01_collector.ipynb #c4055fcf
+# %% ../../nbs/bots/01_collector.ipynb #ebfd82e3
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from ..core.parsing import Kind, is_ops, kind_of, parse_ops_reply, solver_name, 
 from ..core.schema import Message, OpsReply, Prediction, Status
 from ..core.sla import active_minutes, sla
 from ..core.texts import number, say
+from ..services.cascade import promise
 from ..services.media import want_file
 from ..services.outbox import enqueue
 from ..services.store import count
@@ -282,7 +283,7 @@ def take(desk:Desk, update:dict)->None:
     if 'edited_message' in update: on_edit(desk, message)
     else: on_new(desk, message, message.at)
 
-# %% ../../nbs/bots/01_collector.ipynb #95ed30d3
+# %% ../../nbs/bots/01_collector.ipynb #ca44523e
 def predict_changed(desk:Desk)->dict[int,Prediction]:
     "Predicts and stores; empty without a model."
     asked = texts_of(desk.connection, desk.changed)
@@ -294,6 +295,7 @@ def predict_changed(desk:Desk)->dict[int,Prediction]:
         return {}
     made = dict(zip(asked, said))
     save_predictions(desk.connection, made, desk.now)
+    promise(desk.connection, desk.settings, made, desk.now)
     return made
 
 # %% ../../nbs/bots/01_collector.ipynb #f838531a
