@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'dispatch', 'speak', 'keep_media', 'catch_up', 'tidy', 'keep_house',
-           'follow_model', 'follow_registry', 'challenge', 'show_life', 'greet', 'collect', 'train_held', 'manage',
-           'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys', 'next_message_id', 'coroutines',
-           'run']
+           'follow_model', 'follow_registry', 'beside', 'challenge', 'look_twice', 'show_life', 'greet', 'collect',
+           'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys',
+           'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #bb7536a4
+# %% ../nbs/97_wiring.ipynb #b0dc3470
 import asyncio
 import logging
 import signal
@@ -39,6 +39,7 @@ from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
 from .sandbox.web import SandboxServer, create_app
 from .services.archive import keep_copy, take_copy
+from .services.cascade import open_cascade, promise, run_cascade
 from .services.duties import note_pulse
 from .services.media import Keeper, keep_file, open_shelf
 from .services.mlflow_follower import stamp, status
@@ -150,14 +151,16 @@ async def keep_media(house:House, bot:InboxBot)->None:
                     partial(fetch_file, bot))
     await dispatch(house.store, f'media:{bot.id}', partial(keep_file, keeper))
 
-# %% ../nbs/97_wiring.ipynb #84250db2
+# %% ../nbs/97_wiring.ipynb #87a7bab4
 def catch_up(house:House, limit:int=200)->int:
     "Predicts tickets that have no prediction; how many it did."
     with house.store.write() as connection:
         now = datetime.now(timezone.utc)
         asked = texts_of(connection, unpredicted(connection, now - timedelta(days=7), limit))
         said = house.predict(*map(list, zip(*asked.values()))) if asked else None
-        save_predictions(connection, dict(zip(asked, said or [])), now)
+        made = dict(zip(asked, said or []))
+        save_predictions(connection, made, now)
+        promise(connection, house.settings, made, now)
     return len(said or [])
 
 def tidy(house:House)->None:
@@ -199,16 +202,26 @@ async def follow_registry(house:House, every:float=5.0, patience:float=60.0)->No
             if not problem: told = now
         await asyncio.sleep(patience if problem else every)
 
-# %% ../nbs/97_wiring.ipynb #5e5d1975
-async def challenge(house:House)->None:
-    "Lets a challenger, if there is one, answer beside the model in charge, until cancelled."
-    stop, silent = Event(), Shadow(house.settings.artifacts/'models', load_warm, house.store)
-    thread = Thread(target=silent.run, args=[stop], name='shadow', daemon=True)
+# %% ../nbs/97_wiring.ipynb #c7e2d2fe
+async def beside(name:str, run:Callable[[Event], None])->None:
+    "Runs it in a thread of its own, which is told to stop when this is cancelled."
+    stop = Event()
+    thread = Thread(target=run, args=[stop], name=name, daemon=True)
     thread.start()
     try: await asyncio.Event().wait()
     finally:
         stop.set()
         await asyncio.to_thread(thread.join, 2)
+
+async def challenge(house:House)->None:
+    "Lets a challenger, if there is one, answer beside the model in charge, until cancelled."
+    await beside('shadow', Shadow(house.settings.artifacts/'models', load_warm, house.store).run)
+
+async def look_twice(house:House)->None:
+    "Has Gemini look again at what the model is unsure of; ends at once while it is off."
+    opened = house.settings, house.store, house.predict
+    cascade = await asyncio.to_thread(open_cascade, *opened)
+    if cascade: await beside('teacher', partial(run_cascade, cascade))
 
 # %% ../nbs/97_wiring.ipynb #de0ddc11
 async def show_life(store:Store, part:str, pulse:Pulse, every:float=10.0)->None: # seconds
@@ -232,7 +245,7 @@ async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its tok
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #6a3d783f
+# %% ../nbs/97_wiring.ipynb #0fd3ae0c
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
@@ -245,7 +258,8 @@ async def collect(house:House, ready:Callable[[str], None])->None:
     batches = desk_opener(house, bot)
     async with asyncio.TaskGroup() as group:
         for loop in (poll(bot, house.store, arrived, pulse), speak(house, bot), keep_house(house),
-                     challenge(house), show_life(house.store, 'collector', pulse),
+                     challenge(house), look_twice(house),
+                     show_life(house.store, 'collector', pulse),
                      keep_media(house, bot),
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):
             group.create_task(loop)
