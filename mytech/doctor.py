@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_copy', 'check_mlflow', 'examine']
+           'check_gemini', 'check_copy', 'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #38d16e3f
+# %% ../nbs/96_doctor.ipynb #f0d74950
 import asyncio
 import shutil
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from .services.mlflow_follower import destination, status
 from .services.outbox import backlog
 from .services.registry import checked, current
 from .services.store import open_store, tickets, updates
+from .services.teacher import open_gemini, spent
 
 # %% ../nbs/96_doctor.ipynb #9ee7c6ee
 @dataclass(frozen=True)
@@ -111,15 +113,29 @@ def check_telegram(settings:Settings)->list[Finding]:
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #d2c44f14
+# %% ../nbs/96_doctor.ipynb #e9f6c7d4
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
     s = settings
     accounts = {'GOOGLE_SERVICE_ACCOUNT_JSON': s.google_service_account_json,
-                'S3_BUCKET_NAME': s.s3_bucket_name, 'GEMINI_API_KEY': s.gemini_api_key,
-                'SLACK_BOT_TOKEN': s.slack_bot_token}
+                'S3_BUCKET_NAME': s.s3_bucket_name, 'SLACK_BOT_TOKEN': s.slack_bot_token}
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
+
+# %% ../nbs/96_doctor.ipynb #ef8a03d3
+def check_gemini(settings:Settings)->list[Finding]:
+    "What second looks have cost and come to today, when they are on."
+    what, most = 'GEMINI_ENABLED', settings.gemini_daily_calls
+    if not settings.gemini_enabled: return [Finding('off', what, 'no second looks')]
+    open_gemini(settings)
+    store = open_store(settings.database_url)
+    with store.read() as connection: today = spent(connection, datetime.now(timezone.utc))
+    store.close()
+    came = ', '.join(f"{number} {name.replace('_', ' ')}" for name, number in today.items())
+    if today.get('calls', 0) < most:
+        return [Finding('ok', what, f'of {most} calls a day: {came or "none yet"}')]
+    return [Finding('look', what, f'the {most} calls of this UTC day are spent: {came}',
+                    'raise GEMINI_DAILY_CALLS, or lower GEMINI_CASCADE_THRESHOLD')]
 
 # %% ../nbs/96_doctor.ipynb #37bdb460
 def check_copy(settings:Settings)->list[Finding]:
@@ -142,7 +158,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #1aff86f9
+# %% ../nbs/96_doctor.ipynb #5947f4bf
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -150,7 +166,8 @@ def examine(
     "Every check; one that breaks is reported like any other trouble."
     checks = {'settings': partial(check_settings, env_file=env_file), 'ARTIFACTS_URL': check_disk,
               'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
-              'followers': check_followers, 'MLFLOW_TRACKING_URI': check_mlflow,
+              'followers': check_followers, 'GEMINI_ENABLED': check_gemini,
+              'MLFLOW_TRACKING_URI': check_mlflow,
               'bucket': check_copy}
     found = []
     for what, check in checks.items():
