@@ -266,3 +266,17 @@ def test_a_class_can_weigh_more():
     assert share("balanced") > 1.2 * share(None)
     with pytest.raises(ValueError, match="LOKED"):
         fit_classifier(texts, solvings, labels, class_weight={"LOKED": 2.0})
+
+
+def test_word_vectors_are_a_choice(tmp_path):
+    texts, solvings, labels = tickets(400)
+    rng = np.random.default_rng(4)
+    meaning = {word: rng.standard_normal(6) for phrases in PHRASES.values() for phrase in phrases for word in phrase.split()}
+    (tmp_path / "id.vec").write_text("\n".join(f"{word} {' '.join(map(str, vector))}" for word, vector in meaning.items()), encoding="utf-8")
+    model = fit_classifier(texts, solvings, labels, vectors=tmp_path / "id.vec")
+    model.save(tmp_path / "model")
+    again = SymptomClassifier.load(tmp_path / "model")
+    assert len(again.views) == 3 and again.views[2].matrix.shape[1] == 6
+    asked = tickets(50, seed=9)
+    np.testing.assert_array_equal(again.predict_proba(*asked[:2]), model.predict_proba(*asked[:2]))
+    assert (model.predict_proba(*asked[:2]).argmax(axis=1) == [model.labels.index(label) for label in asked[2]]).mean() > .9

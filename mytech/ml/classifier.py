@@ -6,7 +6,7 @@
 __all__ = ['BLOCK', 'FORMAT', 'Scored', 'ModelError', 'OutOfFold', 'SymptomClassifier', 'divide', 'fit_classifier',
            'save_classifier', 'load_classifier']
 
-# %% ../../nbs/ml/04_classifier.ipynb #a42896e9
+# %% ../../nbs/ml/04_classifier.ipynb #9db10b36
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ from .neighbours import PastTickets, past_from_arrays, past_to_arrays, remember
 from .preprocessing import preprocess
 from .resampling import Resampling, resample
 from .scope import Scope, fit_scope
+from .vectors import read_vectors
 
 # %% ../../nbs/ml/04_classifier.ipynb #4fff30b4
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class OutOfFold:
     y: np.ndarray             # (n,) int32 class of each training line
     probabilities: np.ndarray # (n, n_classes) float32
 
-# %% ../../nbs/ml/04_classifier.ipynb #1c9670f9
+# %% ../../nbs/ml/04_classifier.ipynb #1c7edb78
 @dataclass(frozen=True)
 class SymptomClassifier:
     "Made by `fit_classifier` or `load`; never changes, so threads may share it."
     labels: tuple[str, ...]
     features: Features
-    views: tuple[Projection, ...]      # topics and keywords, for the booster
+    views: tuple[Projection, ...]      # topics, keywords, word vectors if any, for the booster
     learners: tuple[Linear | Net, ...] # the support vector machine first
     booster: lgb.Booster | None
     weights: np.ndarray     # of the learners in the pool, the booster's last where there is one
@@ -137,7 +138,7 @@ def _scored(labels, p, in_scope, k):
     tops = [tuple((labels[i], float(row[i])) for i in best) for row, best in zip(p, order)]
     return [Scored(*top[0], top, float(inside)) for top, inside in zip(tops, in_scope)]
 
-# %% ../../nbs/ml/04_classifier.ipynb #e4365c56
+# %% ../../nbs/ml/04_classifier.ipynb #b2c1384a
 def _tilt(class_weight, names, y):
     "(n_classes,) logarithms of the weights. Raises `ValueError` on an unknown class."
     if class_weight == "balanced":
@@ -162,6 +163,13 @@ def _heard(fits, rows, y, n_classes, fold_of, num_threads, tell):
         tell("learners", 0.03 + 0.15 * i)
         learned.append(out_of_fold(fit, rows, y, n_classes, fold_of, num_threads))
     return tuple(learner for learner, _ in learned), [scores for _, scores in learned]
+
+
+def _views(features, rows, y, n_classes, vectors, seed):
+    "Few dense columns in place of many: topics, keywords, and what words mean elsewhere."
+    found = (fit_topics(rows, features.n_words, seed=seed),
+             fit_keywords(rows, y, n_classes, features.n_singles))
+    return (*found, read_vectors(vectors, features)) if vectors else found
 
 
 def _pooled(scores, y, tilt):
@@ -224,7 +232,7 @@ def divide(
     lines, owner = _both_forms(texts, solvings)
     return names, lines, y[owner], _folds(lines[:len(y)], y, n_folds, seed)[owner]
 
-# %% ../../nbs/ml/04_classifier.ipynb #e3b0a6af
+# %% ../../nbs/ml/04_classifier.ipynb #14c9e955
 def fit_classifier(
     texts:Sequence[str],         # (n,) technicians' texts, raw
     solvings:Sequence[str]|None, # (n,) what ops did, "" where unknown; None when there are none
@@ -238,6 +246,7 @@ def fit_classifier(
     class_weight:dict[str,float]|str|None=None, # 1 if not named; "balanced": rare ones more
     resampling:Resampling|None=None, # of the rows that each learner is fitted on
     strangers:Sequence[str]=(),      # texts known to be about none of the symptoms, if any
+    vectors:str|Path|None=None,      # .vec file of word vectors; see `read_vectors`
 )->SymptomClassifier:
     "Same data, seed and threads, same model. An exception from `progress` stops the fit."
     tell = progress or (lambda stage, share: None)
@@ -246,8 +255,7 @@ def fit_classifier(
     features, rows = fit_features(lines, options.min_count)
     tilt = _tilt(class_weight, names, y)
     tell("topics", 0.02)
-    views = (fit_topics(rows, features.n_words, seed=seed),
-             fit_keywords(rows, y, len(names), features.n_singles))
+    views = _views(features, rows, y, len(names), vectors, seed)
     fits = _fits(learner_fits(options, seed, features.n_words), seed, names, resampling)
     learners, opinions = _heard(fits, rows, y, len(names), fold_of, num_threads, tell)
     tell("booster", 0.78)
@@ -325,7 +333,7 @@ def _verify(folder):
         if _digest(folder / name) != expected[name]:
             raise ModelError(f"model folder {folder}: {name} is not what was saved; {advice}")
 
-# %% ../../nbs/ml/04_classifier.ipynb #4c90a901
+# %% ../../nbs/ml/04_classifier.ipynb #9c08ce8d
 def _projection(arrays, name):
     return Projection(arrays[f"{name}.columns"], arrays[f"{name}.matrix"],
                       int(arrays[f"{name}.n_columns"]))
@@ -352,7 +360,8 @@ def load_classifier(folder:str|Path)->SymptomClassifier:
             past = past_from_arrays(arrays)
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
             features = Features(arrays["features.buckets"], arrays["features.idf"])
-            views = tuple(_projection(arrays, f"views.{i}") for i in range(2))
+            views = tuple(_projection(arrays, f"views.{i}") for i in range(3)
+                          if f"views.{i}.columns" in arrays)
             weights, tilt = arrays["weights"], arrays["tilt"]
             learners = tuple(_learner(arrays, f"learners.{i}") for i in range(5))
         trees = (folder / "booster.txt").read_text(encoding="utf-8")
