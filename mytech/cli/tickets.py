@@ -22,13 +22,13 @@ app = typer.Typer()
 review_app = typer.Typer(no_args_is_help=True, help='Doubtful labels, and what people decide.')
 app.add_typer(review_app, name='review')
 
-# %% ../../nbs/cli/03_tickets.ipynb #e60524a7
+# %% ../../nbs/cli/03_tickets.ipynb #9619b43f
 @app.command()
 def export(
-    sheet:Annotated[str, typer.Argument(help='logs, tracking or monitoring.')],
+    sheet:Annotated[str, typer.Argument(help='logs, tracking, monitoring, teacher.')],
     out:Annotated[Path|None, typer.Option(help='A file; standard output without it.')]=None,
 )->None:
-    """A sheet as CSV with its exact headers.
+    """A sheet as CSV with its exact headers, or the labels that Gemini gave.
 
     Example: mytech export logs --out logs.csv"""
     from mytech.ops.export import SHEETS, write_csv

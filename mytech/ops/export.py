@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHEETS', 'rows_of', 'write_csv']
 
-# %% ../../nbs/ops/05_export.ipynb #c81a5a2c
+# %% ../../nbs/ops/05_export.ipynb #3cf104a6
 import csv
 from collections.abc import Iterator
 from typing import TextIO
@@ -16,15 +16,17 @@ from sqlalchemy.engine import Connection
 from ..core.rows import logs_row, tracking_row
 from ..core.schema import LOGS, MONITORING, TRACKING
 from .reports import monitoring
+from ..services.cascade import LESSONS, lessons
 from ..services.tickets import as_prediction, as_ticket, logs, review_status, tracked
 
-# %% ../../nbs/ops/05_export.ipynb #26eb9fe3
-SHEETS = {'logs': LOGS, 'tracking': TRACKING, 'monitoring': MONITORING}
+# %% ../../nbs/ops/05_export.ipynb #22944588
+SHEETS = {'logs': LOGS, 'tracking': TRACKING, 'monitoring': MONITORING, 'teacher': LESSONS}
 
 def rows_of(connection:Connection, sheet:str, zone:ZoneInfo)->Iterator[dict[str,object]]:
-    "The rows of `logs`, `tracking` or `monitoring`. Raises `KeyError` on another name."
+    "The rows of one of `SHEETS`. Raises `KeyError` on another name."
     if sheet == 'logs': yield from (logs_row(as_ticket(row), zone) for row in logs(connection))
     elif sheet == 'monitoring': yield from monitoring(connection, zone)
+    elif sheet == 'teacher': yield from lessons(connection)
     elif sheet == 'tracking':
         for row in tracked(connection):
             yield tracking_row(as_ticket(row), as_prediction(row), review_status(row),
