@@ -19,7 +19,7 @@ PIPELINES = Path(__file__).parents[1]/'nbs/pipelines'
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 PHONE = '0812-3456-7890'
 SMALL = {'01_exploration': {'days': 10}, '02_preprocessing': {'demo_tickets': 400},
-         '03_training': {'demo_tickets': 400}, '04_semi_supervised': {'demo_tickets': 400, 'rounds': 1},
+         '03_training': {'demo_tickets': 400, 'class_weight': 'balanced'}, '04_semi_supervised': {'demo_tickets': 400, 'rounds': 1},
          '05_relabel': {'demo_tickets': 400}, '06_master_data': {'demo_tickets': 300}}
 
 
