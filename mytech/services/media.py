@@ -27,7 +27,7 @@ from .outbox import Refused, SendLater, enqueue
 from .store import Store, insert_new, media
 from .tickets import change_ticket, ticket_row
 
-# %% ../../nbs/services/09_media.ipynb #e0b3c5d4
+# %% ../../nbs/services/09_media.ipynb #7ad89e87
 _office = 'application/vnd.openxmlformats-officedocument'
 _kinds = [(re.compile(pattern, re.DOTALL), content_type, extension)
           for pattern, content_type, extension in (
@@ -50,7 +50,7 @@ _kinds = [(re.compile(pattern, re.DOTALL), content_type, extension)
 
 def sniff(content:bytes)->tuple[str,str]: # content type, extension
     "What a file is by its content; what is not known is bytes."
-    ends = content[:4096] + content[-65536:] # an archive lists at its end what is in it
+    ends = content[:4096] + content[4096:][-65536:] # an archive lists at its end what is in it
     found = (kind[1:] for kind in _kinds if kind[0].match(ends))
     return next(found, ('application/octet-stream', 'bin'))
 
