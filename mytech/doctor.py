@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_gemini', 'check_copy', 'check_mlflow', 'examine']
+           'check_gemini', 'check_copy', 'check_media', 'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #f0d74950
+# %% ../nbs/96_doctor.ipynb #344931f0
 import asyncio
 import shutil
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from .core.config import Settings, unknown_variables
 from .core.privacy import mask
 from .ml.classifier import SymptomClassifier
 from .services.archive import lacking, open_archive
+from .services.media import open_shelf
 from .services.mlflow_follower import destination, status
 from .services.outbox import backlog
 from .services.registry import checked, current
@@ -65,7 +66,7 @@ def check_disk(settings:Settings)->list[Finding]:
     return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free',
                     '' if free > 1 else 'make room')]
 
-# %% ../nbs/96_doctor.ipynb #9ddcf232
+# %% ../nbs/96_doctor.ipynb #adc673a9
 def check_store(settings:Settings)->list[Finding]:
     "The database: opens, and what it holds."
     store = open_store(settings.database_url)
@@ -78,9 +79,9 @@ def check_store(settings:Settings)->list[Finding]:
     found = [Finding('ok', 'DATABASE_URL', f'{number} tickets, {waiting} updates waiting')]
     if aside: found.append(Finding('look', 'inbox', f'{aside} updates were set aside',
                                    'the column error of the table updates says why'))
-    return found + [Finding('look', f"outbox {box['destination']}",
-                            f"{box['parked']} refused: {box['error']}", 'mend the reason')
-                    for box in boxes if box['parked']]
+    return found + [Finding('look', f"outbox {box['destination']}", f"{box['waiting']} wait, "
+                            f"{box['parked']} of them refused: {box['error']}", 'mend the reason')
+                    for box in boxes if box['error']]
 
 # %% ../nbs/96_doctor.ipynb #b2120ac7
 def check_model(settings:Settings)->list[Finding]:
@@ -113,12 +114,12 @@ def check_telegram(settings:Settings)->list[Finding]:
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #e9f6c7d4
+# %% ../nbs/96_doctor.ipynb #d8d80dd5
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
     s = settings
     accounts = {'GOOGLE_SERVICE_ACCOUNT_JSON': s.google_service_account_json,
-                'S3_BUCKET_NAME': s.s3_bucket_name, 'SLACK_BOT_TOKEN': s.slack_bot_token}
+                'SLACK_BOT_TOKEN': s.slack_bot_token}
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
 
@@ -146,6 +147,18 @@ def check_copy(settings:Settings)->list[Finding]:
     return [Finding('look', 'ARTIFACTS_URL', f'{settings.artifacts_url} lacks {behind} of the '
                     'versions, runs and pointers', 'the next retrain sends them, or `mytech run`')]
 
+# %% ../nbs/96_doctor.ipynb #81bc2d62
+def check_media(settings:Settings)->list[Finding]:
+    "Where a ticket's files go: it takes them, and strangers see nothing."
+    what, shelf, probe = 'S3_BUCKET_NAME', open_shelf(settings), 'doctor.txt'
+    if not settings.s3_bucket_name:
+        return [Finding('off', what, f'not set: files of tickets go to {shelf.root}')]
+    shelf.put(probe, b'ok', 'text/plain')
+    seen = httpx.get(shelf.locate(probe, 'text/plain').partition('?')[0], timeout=10)
+    if not seen.is_success: return [Finding('ok', what, f'{shelf.bucket} is writable and private')]
+    return [Finding('wrong', what, f'{shelf.bucket} shows its objects to everybody',
+                    'block its public access')]
+
 # %% ../nbs/96_doctor.ipynb #23ba1b8d
 def check_mlflow(settings:Settings)->list[Finding]:
     "How far MLflow has followed the registry."
@@ -158,7 +171,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #5947f4bf
+# %% ../nbs/96_doctor.ipynb #5150cce0
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -168,7 +181,7 @@ def examine(
               'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
               'followers': check_followers, 'GEMINI_ENABLED': check_gemini,
               'MLFLOW_TRACKING_URI': check_mlflow,
-              'bucket': check_copy}
+              'bucket': check_copy, 'S3_BUCKET_NAME': check_media}
     found = []
     for what, check in checks.items():
         try: found += check(settings)

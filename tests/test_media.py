@@ -29,6 +29,7 @@ from mytech.bootstrap import replay
 from mytech.bots.demo import DemoUpdate
 from mytech.bots.inbox import connect_bot, fetch_file
 from mytech.core.config import SettingsError, load_settings
+from mytech.doctor import check_media, check_store, examine
 from mytech.services.media import LIMIT, SHOWN, Keeper, disposition, keep_file, open_shelf, sniff
 from mytech.services.outbox import Refused, SendLater, deliver
 from mytech.services.store import media, open_store, outbox
@@ -380,3 +381,26 @@ def test_a_photo_sent_on_the_chat_page_is_in_the_private_bucket_and_opens_from_t
         grants = client.get_object_acl(Bucket=name, Key=key)['Grants']
         assert all(grant['Grantee']['Type'] == 'CanonicalUser' for grant in grants)
         assert httpx.get(f"{s3['aws_endpoint_url']}/{name}/{key}").status_code == 403, 'a stranger'
+
+
+def test_the_doctor_looks_at_the_bucket_as_a_stranger(tmp_path, s3):
+    settings = bucket_of(s3, tmp_path)
+    [found] = check_media(settings)
+    assert (found.state, found.what) == ('ok', 'S3_BUCKET_NAME') and 'private' in found.detail
+    shelf = open_shelf(settings)
+    put = shelf.client.put_object
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(shelf), 'put', lambda self, key, *rest: put(**self._of(key), Body=b'', ACL='public-read'))
+        assert check_media(settings)[0].state == 'wrong'
+    assert check_media(load_settings(None, artifacts_url=str(tmp_path)))[0].state == 'off'
+    lost = load_settings(None, **s3, s3_bucket_name='nowhere-at-all', database_url='sqlite://', artifacts_url=str(tmp_path), mlflow_tracking_uri='off')
+    [found] = [found for found in examine(lost, tmp_path/'.env') if found.what == 'S3_BUCKET_NAME']
+    assert found.state == 'wrong' and 'does not exist' in found.detail
+
+
+def test_the_doctor_tells_what_waits_and_why(folder, tmp_path):
+    folder.files = {'big10': SendLater('no route to the bucket'), 'big11': Refused('too big')}
+    folder.hear(*(new(photo(n, 1000 + n, f'gagal upload evidence {n}')) for n in (10, 11)))
+    folder.work()
+    found = check_store(load_settings(None, database_url=f'sqlite:///{tmp_path}/mytech.db'))[-1]
+    assert (found.what, found.state) == ('outbox media:7', 'look') and found.detail.startswith('2 wait, 1 of them refused: ')
