@@ -42,10 +42,10 @@ class Unsure:
 
 class House:
     "A store, an unsure model, and Gemini somewhere."
-    def __init__(self, base, folder, **changes):
+    def __init__(self, base, folder, mirrors=(), **changes):
         self.settings = load_settings(None, gemini_enabled=True, gemini_api_key=KEY, gemini_api_base=base,
                                       database_url=f'sqlite:///{folder}/mytech.db', **changes)
-        self.store, self.model, self.number = open_store(self.settings.database_url), Unsure(), 0
+        self.store, self.model, self.number = open_store(self.settings.database_url, mirrors), Unsure(), 0
         self.predict = Predictor(SimpleNamespace(current=lambda: (1, self.model)), self.settings)
         self.cascade = open_cascade(self.settings, self.store, self.predict)
         with self.store.write() as connection: note_chat(connection, -7, 'Teknisi')
@@ -154,6 +154,17 @@ def test_agreement_raises_and_contradiction_replaces(fake, house):
     for row in (agreed, differed):
         assert row.top[0] == [row.label, row.confidence] and sum(p for _, p in row.top) == pytest.approx(1)
     assert house.spent() == {'calls': 2, 'tokens': 200, 'agreed': 1, 'differed': 1}
+
+
+def test_the_sheet_hears_of_an_amended_label_and_of_no_other(fake, tmp_path):
+    house = House(fake.base, tmp_path, ('sheets',))
+    house.arrive('tdk bisa login', 'otp blm masuk')
+    with house.store.write() as connection:
+        save_review(connection, 2, 'OTP', 'Ayu', datetime.now(timezone.utc))
+        connection.execute(outbox.delete().where(outbox.c.destination == 'sheets'))
+    house.look()
+    assert [(row.destination, row.payload['ticket']) for row in house.rows(outbox)] == [('sheets', 1)]
+    house.store.close()
 
 
 def test_what_is_about_nothing_does_not_become_automatic(fake, house):

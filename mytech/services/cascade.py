@@ -6,7 +6,7 @@
 __all__ = ['log', 'PRIOR', 'ENOUGH', 'WEIGHT', 'LESSONS', 'promise', 'undecided', 'amend', 'learned', 'trust', 'second_opinion',
            'Cascade', 'consult', 'open_cascade', 'look_again', 'run_cascade', 'lessons']
 
-# %% ../../nbs/services/11_cascade.ipynb #d5061974
+# %% ../../nbs/services/11_cascade.ipynb #81ab5e90
 import asyncio
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from ..core.config import Settings
 from ..core.schema import Prediction, Source
 from ..ml.classifier import Scored
 from ..ml.decision import decide
-from .outbox import deliver, enqueue
+from .outbox import announce, deliver, enqueue
 from .predictor import Predictor
 from .store import Store, count, predictions, reviews, tickets
 from .teacher import NoLabel, Teacher, open_gemini
@@ -43,7 +43,7 @@ def promise(
             enqueue(connection, 'teacher', {'lane': ticket_id, 'predicted_at': at.isoformat()},
                     at, within)
 
-# %% ../../nbs/services/11_cascade.ipynb #9438992e
+# %% ../../nbs/services/11_cascade.ipynb #206259b2
 _reviewed = select(reviews.c.id).where(reviews.c.ticket_id == predictions.c.ticket_id).exists()
 
 def _standing(payload:dict)->tuple:
@@ -58,12 +58,14 @@ def undecided(connection:Connection, payload:dict)->Row|None:
     return connection.execute(found.where(*_standing(payload))).first()
 
 def amend(connection:Connection, payload:dict, said:Prediction)->bool:
-    "Puts this in the place of the prediction that was promised a second look; False if it cannot."
+    "Puts this in the place of the promised prediction, and tells the mirrors; False if it cannot."
     values = {'label': said.label, 'confidence': said.confidence, 'status': str(said.status),
               'top': [list(pair) for pair in said.top], 'source': str(said.source),
               'model_version': said.model_version}
     changed = predictions.update().where(*_standing(payload)).values(**values)
-    return connection.execute(changed).rowcount == 1
+    done = connection.execute(changed).rowcount == 1
+    if done: announce(connection, [payload['lane']])
+    return done
 
 # %% ../../nbs/services/11_cascade.ipynb #b8fcfb7d
 PRIOR = {Source.HYBRID: 0.85, Source.GEMINI: 0.5}
@@ -85,7 +87,7 @@ def trust(connection:Connection, newest:int=1000)->dict[Source,float]: # reviews
     return {source: learned(right.count((source, True)), len([1 for s, _ in right if s == source]),
                             prior) for source, prior in PRIOR.items()}
 
-# %% ../../nbs/services/11_cascade.ipynb #4a136f35
+# %% ../../nbs/services/11_cascade.ipynb #7c28c57c
 def second_opinion(
     own:Scored,                     # LightGBM's
     label:str,                      # the teacher's
@@ -96,7 +98,8 @@ def second_opinion(
     source = Source.HYBRID if label == own.label else Source.GEMINI
     agreed = source is Source.HYBRID
     confidence = max(own.confidence, trusted[source]) if agreed else trusted[source]
-    rest = tuple((name, p * (1 - confidence) / (1 - before)) for name, p in own.top if name != label)
+    left = (1 - confidence) / (1 - before)
+    rest = tuple((name, p * left) for name, p in own.top if name != label)
     top = ((label, confidence), *rest)[:len(own.top)]
     return replace(own, label=label, confidence=confidence, top=top), source
 

@@ -155,13 +155,14 @@ class Teacher:
             self.known[key] = read_label(_called(self, request, labels).text, labels)
         return self.known[key]
 
-# %% ../../nbs/services/10_teacher.ipynb #37a431b9
+# %% ../../nbs/services/10_teacher.ipynb #9c59e2b1
 def _called(teacher:Teacher, request:str, labels:Sequence[str])->Reply:
     "One call, paid for, whatever comes of it."
     now, breaker = datetime.now(timezone.utc), teacher.breaker
     breaker.check()
     with teacher.store.write() as connection:
-        if spent(connection, now).get('calls', 0) >= teacher.daily_calls: raise NoLabel('over_budget')
+        calls = spent(connection, now).get('calls', 0)
+        if calls >= teacher.daily_calls: raise NoLabel('over_budget')
         count(connection, 'teacher_calls', now)
     try: reply = teacher.ask(rules_for(labels), request, labels)
     except (SendLater, Refused) as error:
