@@ -65,8 +65,8 @@ def bucket_of(s3, tmp_path):
 
 class House:
     "A group whose files are kept on a shelf; `files` is what Telegram has."
-    def __init__(self, folder, settings):
-        self.store, self.shelf = open_store(f'sqlite:///{folder}/mytech.db'), open_shelf(settings)
+    def __init__(self, folder, settings, url=''):
+        self.store, self.shelf = open_store(url or f'sqlite:///{folder}/mytech.db'), open_shelf(settings)
         self.group, self.files, self.fetched = Group(self.store), {}, []
         self.keeper = Keeper(self.store, self.shelf, settings.timezone, self.fetch)
         self.hear = self.group.hear

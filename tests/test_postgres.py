@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
-from group import Group
+from group import Group, new, photo
 from support import AYU, BUDI, COLLECTOR, JAKSEL, Sandbox, exported, free_port, running, until
 from test_collector import (
     test_a_follow_up_goes_to_the_newest_open_ticket,
@@ -38,6 +38,7 @@ from test_inbox import (
     test_two_bots_may_have_equal_ids,
     test_what_nobody_needs_to_hear_any_more_is_dropped,
 )
+from test_media import House, picture
 from test_store import (
     test_a_database_of_a_newer_version_is_refused_and_left_alone,
     test_a_database_of_the_first_version_is_brought_up_to_date,
@@ -58,6 +59,7 @@ from test_store import (
 )
 
 from mytech.bots.inbox import Batch, handle_pending, store_updates
+from mytech.core.config import load_settings
 from mytech.core.schema import Message, Prediction, Status
 from mytech.services.duties import claim, remember
 from mytech.services.shadow import compare, save_shadows
@@ -214,3 +216,15 @@ def test_a_collector_on_a_server(url, tmp_path):
             assert 'Tercatat' in until(lambda: people.reply_to(answer))['text']
         [row] = exported(house, **settings)
     assert (row['tech_raw_text'], row['solving'], row['solver_name']) == ('tdk bisa login mytech min', 'sudah direset', 'Ayu B')
+
+
+def test_the_same_file_is_kept_once_and_opens_from_both_tickets(url, tmp_path):
+    house = House(tmp_path, load_settings(None, artifacts_url=str(tmp_path)), url)
+    house.files = {'big10': picture('red'), 'big11': picture('red'), 'big12': picture('green')}
+    house.hear(*(new(photo(n, user, 'gagal upload evidence', media_group_id=album))
+                 for n, user, album in ((10, 42, ''), (11, 43, 'a'), (12, 43, 'a'))))
+    house.work()
+    first, second = house.urls()
+    assert second.split()[0] == first and len(house.names()) == 2 and house.waits() == []
+    assert house.client().get(second.split()[1]).content == picture('green')
+    house.store.close()
