@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from threading import Event, Thread
+from threading import enumerate as threads
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from fake_gemini import gemini
 from group import AYU, BUDI, Group, new, post
 from support import free_port, until
 
+from mytech import wiring
 from mytech.core.config import SettingsError, load_settings
 from mytech.core.schema import Message, Prediction, Source, Status
 from mytech.doctor import check_gemini
@@ -366,12 +368,25 @@ def test_tickets_are_labelled_while_gemini_hangs(fake, house):
     assert ('LOGIN', 'hybrid') in house.said()
 
 
+def test_it_runs_beside_the_house_and_stops_with_it(fake, house):
+    with house.store.write() as connection: open_ticket(connection, Message(-7, 1, BUDI, datetime.now(timezone.utc), 'tdk bisa login'))
+    assert wiring.catch_up(house) == 1 and house.said() == [('LOGIN', 'lightgbm')], 'a ticket from before there was a model'
+
+    async def live():
+        looking = asyncio.create_task(wiring.look_twice(house))
+        await asyncio.to_thread(until, lambda: house.said() == [('LOGIN', 'hybrid')])
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+    asyncio.run(live())
+    assert 'teacher' not in {thread.name for thread in threads()}
+
+
 def test_off_is_off(tmp_path):
     store = open_store('sqlite://')
     with store.write() as connection:
         promise(connection, load_settings(None), {1: Prediction('LOGIN', .1, Status.REVIEW)}, datetime.now(timezone.utc))
         assert not connection.execute(sa.select(outbox)).all()
-    assert open_cascade(load_settings(None), store, None) is None
+    asyncio.run(wiring.look_twice(SimpleNamespace(settings=load_settings(None), store=store, predict=None))) # ends at once
     with pytest.raises(SettingsError, match='GEMINI_API_KEY'): open_cascade(load_settings(None, gemini_enabled=True), store, None)
     loaded = 'import sys, mytech.wiring; print([name for name in sys.modules if name.startswith("google.gen")])'
     assert subprocess.check_output([sys.executable, '-c', loaded], text=True, cwd=tmp_path).strip() == '[]'
