@@ -16,11 +16,12 @@ from .security import explain_problems, read_keys, requires
 from ..core.parsing import valid
 from ..core.schema import Prediction
 
-# %% ../../nbs/api/01_prediction.ipynb #a31f6c9f
+# %% ../../nbs/api/01_prediction.ipynb #3e126d16
 class Ask(BaseModel):
     "A ticket to predict."
     tech_raw_text: str = Field(max_length=20_000)
     solving: str = Field('', max_length=20_000)
+    ask_gemini: bool = False         # and wait for it, ten seconds at most
 
 # %% ../../nbs/api/01_prediction.ipynb #32c27edf
 class Answer(BaseModel):
@@ -43,10 +44,11 @@ def answer(said:Prediction, milliseconds:float)->Answer:
                   source=str(said.source), top=[(label, round(p, 6)) for label, p in said.top],
                   model_version=said.model_version)
 
-# %% ../../nbs/api/01_prediction.ipynb #f17795b7
+# %% ../../nbs/api/01_prediction.ipynb #61c3a136
 def prediction_routes(
     predict:Callable,   # texts, solvings -> predictions, or None while there is no model
     keys:dict,          # see `read_keys`
+    second:Callable,    # text, solving -> Gemini's label and what it is worth, or None
 )->APIRouter:
     "The routes that classify."
     routes = APIRouter(dependencies=[Depends(requires('read', keys))])
@@ -54,16 +56,25 @@ def prediction_routes(
     @routes.post('/predict')
     def predict_one(ask:Ask)->Answer:
         start = perf_counter()
-        said = predict([valid(ask.tech_raw_text)], [valid(ask.solving)])
+        text, solving = valid(ask.tech_raw_text), valid(ask.solving)
+        said = predict([text], [solving])
         if said is None: raise HTTPException(503, 'there is no current model: run `mytech retrain`')
-        return answer(said[0], 1000 * (perf_counter() - start))
+        made = answer(said[0], 1000 * (perf_counter() - start))
+        label, worth = ask.ask_gemini and second(text, solving) or (None, None)
+        return made.model_copy(update={'gemini_label': label, 'gemini_confidence': worth})
     return routes
 
-# %% ../../nbs/api/01_prediction.ipynb #d582b609
-def create_api(predict:Callable, api_keys:str, *more:APIRouter)->FastAPI:
+# %% ../../nbs/api/01_prediction.ipynb #876441cf
+def create_api(
+    predict:Callable,
+    api_keys:str,
+    *more:APIRouter,
+    second:Callable=lambda text, solving: None, # see `prediction_routes`
+)->FastAPI:
     "The REST app. Raises `ValueError` on malformed `API_KEYS`."
     app = explain_problems(FastAPI(title='MyTech', docs_url=None, redoc_url=None, openapi_url=None))
-    for routes in (prediction_routes(predict, read_keys(api_keys)), *more): app.include_router(routes)
+    first = prediction_routes(predict, read_keys(api_keys), second)
+    for routes in (first, *more): app.include_router(routes)
 
     @app.get('/health')
     def health()->dict[str,str]: return {'status': 'ok'}
