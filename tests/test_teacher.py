@@ -12,17 +12,20 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from fake_gemini import gemini
+from fastapi.testclient import TestClient
 from group import AYU, BUDI, Group, new, post
 from support import free_port, until
 
 from mytech import wiring
+from mytech.api.prediction import create_api
 from mytech.core.config import SettingsError, load_settings
 from mytech.core.schema import Message, Prediction, Source, Status
 from mytech.doctor import check_gemini
 from mytech.ml.classifier import Scored
 from mytech.ops.export import write_csv
 from mytech.ops.semi_supervised import read_teacher
-from mytech.services.cascade import (PRIOR, Cascade, look_again, open_cascade, promise, run_cascade, second_opinion, trust)
+from mytech.services.cascade import (PRIOR, Cascade, look_again, open_cascade, opinions, promise, run_cascade,
+                                     second_opinion, trust)
 from mytech.services.outbox import Refused, SendLater
 from mytech.services.predictor import Predictor
 from mytech.services.store import open_store, outbox, predictions
@@ -379,6 +382,34 @@ def test_it_runs_beside_the_house_and_stops_with_it(fake, house):
         await asyncio.gather(looking, return_exceptions=True)
     asyncio.run(live())
     assert 'teacher' not in {thread.name for thread in threads()}
+
+
+def test_over_rest_it_speaks_when_it_is_asked(fake, house):
+    fake.label = lambda message, labels: 'OTP'
+    api = TestClient(create_api(house.predict, 'k:read', second=opinions(house.cascade)), headers={'Authorization': 'Bearer k'})
+
+    def said(**more):
+        answer = api.post('/predict', json={'tech_raw_text': 'otp blm masuk an. Budi', **more}).json()
+        assert (answer['predicted_symtomps'], answer['source']) == ('LOGIN', 'lightgbm')
+        return answer['gemini_label'], answer['gemini_confidence']
+    assert said() == (None, None) and not fake.heard
+    assert said(ask_gemini=True) == ('OTP', PRIOR[Source.GEMINI]) and 'Budi' not in fake.messages()[0]
+    fake.label, fake.mood = None, 'away'
+    assert said(ask_gemini=True) == ('OTP', PRIOR[Source.GEMINI]), 'known by now'
+    assert opinions(house.cascade)('another one', '') is None and len(fake.heard) == 2
+    assert opinions(None)('otp', '') is None
+
+
+def test_over_rest_one_waits_and_the_others_do_not(fake, house):
+    fake.mood, ask, told = 'slow', opinions(house.cascade), []
+    waiting = Thread(target=lambda: told.append(ask('otp blm masuk', '')))
+    waiting.start()
+    until(lambda: fake.heard)
+    assert ask('tdk bisa login', '') is None and not told and len(fake.heard) == 1
+    fake.mood = 'well'
+    fake.let_go.set()
+    waiting.join(10)
+    assert told == [('LOGIN', PRIOR[Source.HYBRID])] and ask('tdk bisa login', '')[0] == 'LOGIN'
 
 
 def test_off_is_off(tmp_path):
