@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm', 'open_artifacts', 'open_house',
            'model_in_charge', 'desk_opener', 'dispatch', 'speak', 'keep_media', 'catch_up', 'tidy', 'keep_house',
-           'follow_model', 'follow_registry', 'beside', 'challenge', 'look_twice', 'show_life', 'greet', 'collect',
-           'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve', 'api_keys',
-           'next_message_id', 'coroutines', 'run']
+           'follow_model', 'follow_registry', 'beside', 'challenge', 'look_twice', 'follow_sheets', 'show_life',
+           'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve',
+           'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #b0dc3470
+# %% ../nbs/97_wiring.ipynb #f97f5ddb
 import asyncio
 import logging
 import signal
@@ -42,11 +42,13 @@ from .services.archive import keep_copy, take_copy
 from .services.cascade import open_cascade, promise, run_cascade
 from .services.duties import note_pulse
 from .services.media import Keeper, keep_file, open_shelf
+from .services.mirror import Mirror, keep_mirror
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver
 from .services.predictor import Predictor
 from .services.registry import LiveModel
 from .services.shadow import Shadow
+from .services.sheets import connect
 from .services.store import Store, open_store, ticket_messages
 from .services.tickets import save_predictions, texts_of, unpredicted
 
@@ -202,7 +204,7 @@ async def follow_registry(house:House, every:float=5.0, patience:float=60.0)->No
             if not problem: told = now
         await asyncio.sleep(patience if problem else every)
 
-# %% ../nbs/97_wiring.ipynb #c7e2d2fe
+# %% ../nbs/97_wiring.ipynb #b75fa305
 async def beside(name:str, run:Callable[[Event], None])->None:
     "Runs it in a thread of its own, which is told to stop when this is cancelled."
     stop = Event()
@@ -222,6 +224,12 @@ async def look_twice(house:House)->None:
     opened = house.settings, house.store, house.predict
     cascade = await asyncio.to_thread(open_cascade, *opened)
     if cascade: await beside('teacher', partial(run_cascade, cascade))
+
+async def follow_sheets(house:House)->None:
+    "Keeps the spreadsheet in step; ends at once while none is set. Raises `SettingsError`."
+    if not house.settings.mirrors: return
+    await asyncio.to_thread(connect, house.settings) # a wrong account is told now
+    await beside('sheets', partial(keep_mirror, Mirror(house.settings, house.store)))
 
 # %% ../nbs/97_wiring.ipynb #de0ddc11
 async def show_life(store:Store, part:str, pulse:Pulse, every:float=10.0)->None: # seconds
@@ -245,7 +253,7 @@ async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its tok
         except TelegramError as error: log.warning('Telegram cannot be reached yet: %s', error)
         await asyncio.sleep(2)
 
-# %% ../nbs/97_wiring.ipynb #0fd3ae0c
+# %% ../nbs/97_wiring.ipynb #07d91f5a
 async def collect(house:House, ready:Callable[[str], None])->None:
     "The collector bot, until cancelled."
     s = house.settings
@@ -258,7 +266,7 @@ async def collect(house:House, ready:Callable[[str], None])->None:
     batches = desk_opener(house, bot)
     async with asyncio.TaskGroup() as group:
         for loop in (poll(bot, house.store, arrived, pulse), speak(house, bot), keep_house(house),
-                     challenge(house), look_twice(house),
+                     challenge(house), look_twice(house), follow_sheets(house),
                      show_life(house.store, 'collector', pulse),
                      keep_media(house, bot),
                      work(lambda: handle_pending(house.store, bot.id, batches), arrived, Pulse())):

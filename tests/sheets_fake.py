@@ -99,11 +99,11 @@ class Sheets:
             self.answer(call, code, {'error': {'code': code, 'message': message}}, headers=after)
         else: self.answer(call, 200, said)
 
-    def answer(self, call, code, value, raw=None, headers={}):
+    def answer(self, call, code, value, raw=None, headers=()):
         data = raw or json.dumps(value).encode()
         try:
             call.send_response(code)
-            for name, text in {'Content-Type': 'application/json', 'Content-Length': len(data), **headers}.items():
+            for name, text in {'Content-Type': 'application/json', 'Content-Length': len(data), **dict(headers)}.items():
                 call.send_header(name, text)
             call.end_headers()
             call.wfile.write(data)

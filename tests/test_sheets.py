@@ -1,20 +1,18 @@
 """The spreadsheet as a mirror of the store, on its good days and on its bad ones, with people at work in it."""
-from datetime import UTC, datetime, timedelta
-from random import Random
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from group import AYU, BUDI, Group, new, post, settings
-from sheets_fake import FAULTS, Sheets, account
+from sheets_fake import Sheets, account
 from sqlalchemy import select
 
 from mytech.core.schema import LOGS, TRACKING
 from mytech.ops.export import rows_of
-from mytech.services.mirror import Mirror, announce_differences, follow_round, plain
-from mytech.services.outbox import Refused, SendLater, backlog
+from mytech.services.mirror import Mirror, follow_round, plain
+from mytech.services.outbox import backlog
 from mytech.services.sheets import Bucket
-from mytech.services.store import open_store, outbox, reviews
-from mytech.services.tickets import save_review
+from mytech.services.store import open_store, outbox
 
 JAKARTA = ZoneInfo('Asia/Jakarta')
 TITLES = {'logs': 'Logs', 'tracking': 'ML_Tracking'}

@@ -83,10 +83,13 @@ def read_account(settings:Settings)->dict:
     if base and 'googleapis.com' in account['token_uri']: account['token_uri'] = f'{base}/token'
     return account
 
-# %% ../../nbs/services/08_sheets.ipynb #d9e69fab
-def connect(settings:Settings, timeout:float): # -> gspread.Client
+# %% ../../nbs/services/08_sheets.ipynb #6841f853
+def connect(settings:Settings, timeout:float=20.0): # -> gspread.Client
     "A client that gives up after `timeout` seconds. Raises `SettingsError`."
-    import gspread
+    try: import gspread
+    except ModuleNotFoundError:
+        raise SettingsError('GOOGLE_SPREADSHEET_NAME: gspread is missing. Install '
+                            'mytech[sheets].') from None
     from google.auth.transport.requests import AuthorizedSession
     from google.oauth2.service_account import Credentials
     base = settings.sheets_api_base.rstrip('/')
