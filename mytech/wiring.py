@@ -9,7 +9,7 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve',
            'api_keys', 'next_message_id', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #f97f5ddb
+# %% ../nbs/97_wiring.ipynb #e7d782fd
 import asyncio
 import logging
 import signal
@@ -39,7 +39,7 @@ from .core.privacy import MaskingFilter
 from .ml.classifier import SymptomClassifier
 from .sandbox.web import SandboxServer, create_app
 from .services.archive import keep_copy, take_copy
-from .services.cascade import open_cascade, promise, run_cascade
+from .services.cascade import open_cascade, opinions, promise, run_cascade
 from .services.duties import note_pulse
 from .services.media import Keeper, keep_file, open_shelf
 from .services.mirror import Mirror, keep_mirror
@@ -359,7 +359,7 @@ def next_message_id(house:House, at_least:int=100_001)->int:
         highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
     return max(at_least, (highest or 0) + 1)
 
-# %% ../nbs/97_wiring.ipynb #2e9fb416
+# %% ../nbs/97_wiring.ipynb #fba832bc
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -377,7 +377,8 @@ def coroutines(
     if 'api' in parts:
         keys = api_keys(house.settings)
         data = data_routes(house.store, open_shelf(house.settings), read_keys(keys))
-        api = create_api(house.predict, keys, data)
+        second = opinions(open_cascade(house.settings, house.store, house.predict))
+        api = create_api(house.predict, keys, data, second=second)
         made['api'] = serve(server_of(ApiServer, api), sockets['api'],
                             lambda: ready('api', f"API        {address('api')}/health"))
     if 'collector' in parts:
