@@ -1,19 +1,24 @@
 """The spreadsheet as a mirror of the store, on its good days and on its bad ones, with people at work in it."""
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 from group import AYU, BUDI, Group, new, post, settings
-from sheets_fake import Sheets, account
+from sheets_fake import FAULTS, Sheets, account
 from sqlalchemy import select
+from support import until
 
 from mytech.core.schema import LOGS, TRACKING
 from mytech.ops.export import rows_of
-from mytech.services.mirror import Mirror, follow_round, plain
-from mytech.services.outbox import backlog
+from mytech.services.mirror import Mirror, announce_differences, follow_round, rest
+from mytech.services.outbox import Refused, SendLater, backlog
 from mytech.services.sheets import Bucket
-from mytech.services.store import open_store, outbox
+from mytech.services.store import open_store, outbox, reviews, sheet_rows
+from mytech.services.tickets import save_review
+from mytech.services.worksheets import plain
 
+NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 JAKARTA = ZoneInfo('Asia/Jakarta')
 TITLES = {'logs': 'Logs', 'tracking': 'ML_Tracking'}
 
@@ -115,3 +120,184 @@ def test_the_same_message_id_in_two_groups(mirror, sheets, group):
     for chat in (-7, -8): solve(group, post(1, BUDI, 'tdk bisa login', 1, chat))
     settle(mirror, sheets)
     assert same(sheets, group.store) and len(sheets.rows('Logs')) == 3
+
+
+def try_round(mirror):
+    "A round as the loop does it; what it raises is what the loop waits for."
+    try: return follow_round(mirror)
+    except (SendLater, Refused) as error: return error
+
+
+def settle_somehow(mirror, seconds=40):
+    "Rounds until nothing waits, whatever goes wrong."
+    until(lambda: not isinstance(try_round(mirror), Exception) and not waits(mirror), seconds, 0.05)
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_each_fault_costs_time_only(fault, mirror, sheets, group):
+    "The first three writes fail in the same way; the rows are completed meanwhile."
+    follow_round(mirror)
+    failing = iter([fault] * 3)
+    sheets.fault = lambda kind: next(failing, None) if kind == 'write' else None
+    asked = [ask(group, number, answer=False) for number in range(1, 6)]
+    try_round(mirror)
+    for one in asked[:3]: solve(group, one)
+    settle_somehow(mirror)
+    assert next(failing, None) is None and same(sheets, group.store)
+
+
+@pytest.mark.parametrize('seed, tickets', [(1, 120), pytest.param(2, 10_000, marks=pytest.mark.bench)])
+def test_a_sheet_that_fails_in_every_way_ends_up_equal(seed, tickets, mirror, sheets, group):
+    chance = Random(seed)
+    sheets.fault = lambda kind: chance.choice(FAULTS) if chance.random() < 0.3 else None
+    opened = []
+    for number in range(1, tickets + 1):
+        opened.append(ask(group, number, f'tdk bisa login {number % 7}', -7 - number % 2, answer=False))
+        if chance.random() < 0.8: solve(group, opened.pop(chance.randrange(len(opened))))
+        if number % 10 == 0: try_round(mirror)
+    settle_somehow(mirror, 60 + tickets / 5)
+    assert same(sheets, group.store)
+
+
+def test_retry_after_is_what_the_loop_waits(mirror, sheets, group):
+    ask(group, 1)
+    sheets.fault, sheets.retry_after = lambda kind: 'busy', 17
+    failures, seconds = rest(mirror, 0)
+    assert (failures, seconds) == (1, 17) and len(sheets.calls) == 1
+    sheets.retry_after = None
+    waited = [rest(mirror, n)[1] for n in range(12)]
+    assert len(sheets.calls) == 1 + 12 and waited[0] <= 2 and 150 <= waited[-1] <= 300
+
+
+def test_what_is_refused_is_parked_with_its_reason_until_it_is_mended(mirror, sheets, group):
+    ask(group, 1)
+    sheets.fault = lambda kind: 'denied'
+    assert isinstance(try_round(mirror), Refused)
+    with group.store.read() as connection:
+        box = next(one for one in backlog(connection) if one['destination'] == 'sheets')
+    assert box['parked'] == box['waiting'] > 0 and 'does not have permission' in box['error']
+    sheets.fault = lambda kind: None
+    settle(mirror, sheets)
+    assert same(sheets, group.store)
+
+
+def test_one_bad_row_does_not_hold_up_the_others(mirror, sheets, group):
+    for number in range(1, 12): ask(group, number, 'poison' if number == 5 else 'tdk bisa login')
+    for _ in range(14): try_round(mirror)
+    assert [row[3] for row in sheets.rows('Logs')[1:]] == [n for n in range(1, 12) if n != 5]
+    with group.store.read() as connection:
+        parked = connection.execute(select(outbox).where(outbox.c.parked, outbox.c.destination == 'sheets')).all()
+    assert parked and {row.error for row in parked} == {'400: Invalid value'} and waits(mirror) == len(parked)
+
+
+# People in the sheet
+
+def reviews_of(store):
+    with store.read() as connection:
+        return [(row.ticket_id, row.label, row.status, row.reviewer)
+                for row in connection.execute(select(reviews).order_by(reviews.c.id))]
+
+
+@pytest.fixture
+def worked(mirror, sheets, group):
+    "Thirty solved tickets of three kinds, in the sheet."
+    for number in range(1, 31): ask(group, number, f'kendala {number % 3}')
+    settle(mirror, sheets)
+    return mirror
+
+
+def test_a_person_sorts_deletes_and_edits_between_two_rounds(worked, sheets, group, caplog):
+    changed = {}
+
+    def work(page):
+        body = page[1:]
+        Random(3).shuffle(body)
+        gone = body.pop(4)
+        for row in body[:10]:
+            row[3] = f"label of kendala {(int(row[1][-1]) + 1) % 3}"
+            changed[row[0]] = row[3]
+        page[1:] = body
+        work.gone = gone[0]
+    sheets.change('ML_Tracking', work)
+    late = ask(group, 99, 'kendala 1', answer=False)
+    settle(worked, sheets)
+    settle(worked, sheets)
+    assert {ticket: label for ticket, label, *_ in reviews_of(group.store)} == changed # ids are 1, 2, … here, too
+    assert {(status, who) for *_, status, who in reviews_of(group.store)} == {('CORRECTED', 'sheet')}
+    assert caplog.text.count(f'the rows of the tickets {work.gone} were deleted') == 1
+    solve(group, late)
+    for _ in range(3): follow_round(worked)
+    shown = [[plain(cell) for cell in row] for row in sheets.rows('ML_Tracking')[1:]]
+    assert sorted(shown) == [row for row in in_store(group.store, 'tracking') if row[0] != plain(work.gone)]
+    assert len(reviews_of(group.store)) == 10
+
+
+def test_a_moved_column_is_an_error_that_names_it_and_nothing_is_written(worked, sheets, group):
+    sheets.change('Logs', lambda page: [row.insert(3, 'catatan') for row in page])
+    before = sheets.rows('Logs')
+    ask(group, 50)
+    with pytest.raises(Refused, match="header of Logs was changed: column D is 'catatan', expected 'tech_message_id'"):
+        follow_round(worked)
+    assert sheets.rows('Logs') == before
+    sheets.change('Logs', lambda page: [row.pop(3) for row in page])
+    settle(worked, sheets)
+    assert same(sheets, group.store)
+
+
+def test_approval_in_the_sheet_is_a_review(worked, sheets, group):
+    def work(page): page[2][5], page[3][5], page[4][3] = 'approved', 'CORRECTED', 'LABEL OF KENDALA 2 '
+    sheets.change('ML_Tracking', work)
+    for _ in range(3): follow_round(worked)
+    assert reviews_of(group.store) == [(2, 'label of kendala 2', 'APPROVED', 'sheet'),
+                                       (4, 'label of kendala 2', 'CORRECTED', 'sheet')]
+    assert sheets.rows('ML_Tracking')[3][5] == 'CORRECTED' # says wrong, and not yet what: left as it is
+
+
+def test_a_review_in_logs_is_shown_on_both_pages(worked, sheets, group):
+    sheets.change('Logs', lambda page: page[1].__setitem__(19, 'label of kendala 0'))
+    for _ in range(3): follow_round(worked)
+    assert reviews_of(group.store) == [(1, 'label of kendala 0', 'CORRECTED', 'sheet')]
+    assert sheets.rows('ML_Tracking')[1][3] == 'label of kendala 0' and same(sheets, group.store)
+
+
+def test_an_unknown_label_is_left_and_reported_once(worked, sheets, group, caplog):
+    sheets.change('ML_Tracking', lambda page: page[1].__setitem__(3, 'KENDALA LOGN'))
+    for _ in range(3): follow_round(worked)
+    assert reviews_of(group.store) == [] and caplog.text.count('no known label') == 1
+    assert sheets.rows('ML_Tracking')[1][3] == 'KENDALA LOGN'
+
+
+def test_when_both_changed_the_sheet_was_seen_last(worked, sheets, group, caplog):
+    with group.store.write() as connection: save_review(connection, 1, 'label of kendala 0', 'maya', NOW)
+    sheets.change('ML_Tracking', lambda page: page[1].__setitem__(3, 'label of kendala 2'))
+    for _ in range(3): follow_round(worked)
+    assert [(label, who) for _, label, _, who in reviews_of(group.store)] == [
+        ('label of kendala 0', 'maya'), ('label of kendala 2', 'sheet')]
+    assert "maya says 'label of kendala 0', the sheet says 'label of kendala 2'" in caplog.text
+    with group.store.write() as connection: save_review(connection, 1, 'label of kendala 0', 'maya', NOW)
+    for _ in range(3): follow_round(worked)
+    assert reviews_of(group.store)[-1][3] == 'maya' and same(sheets, group.store) # hers is the newest now
+
+
+def test_other_cells_that_people_change_stay(worked, sheets, group):
+    sheets.change('Logs', lambda page: page[1].__setitem__(11, 'catatan saya'))
+    with group.store.write() as connection: save_review(connection, 1, 'label of kendala 0', 'maya', NOW)
+    settle(worked, sheets)
+    assert sheets.rows('Logs')[1][11] == 'catatan saya' and sheets.rows('Logs')[1][19] == 'label of kendala 0'
+
+
+def test_decimals_of_another_locale_are_no_edit(worked, sheets, group):
+    sheets.change('ML_Tracking', lambda page: [row.__setitem__(4, str(row[4]).replace('.', ',')) for row in page[1:]])
+    with group.store.write() as connection: save_review(connection, 1, 'label of kendala 0', 'maya', NOW)
+    settle(worked, sheets)
+    assert same(sheets, group.store) and reviews_of(group.store)[0][3] == 'maya'
+
+
+def test_a_sheet_that_was_there_first_is_taken_over(worked, sheets, group):
+    "The record is lost, as with a new database: no row is written twice, and a label comes back."
+    with group.store.write() as connection: connection.execute(sheet_rows.delete())
+    sheets.change('Logs', lambda page: page[1].__setitem__(19, 'label of kendala 0'))
+    announce_differences(worked)
+    for _ in range(4): follow_round(worked)
+    assert len(sheets.rows('Logs')) == 31 and same(sheets, group.store)
+    assert reviews_of(group.store) == [(1, 'label of kendala 0', 'CORRECTED', 'sheet')]
