@@ -10,6 +10,7 @@ from io import BytesIO, StringIO
 from subprocess import run
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from PIL import Image
 from support import AYU, BANDUNG, BUDI, FAJAR, JAKSEL, MYTECH, Sandbox, environment, free_port, message, running
@@ -186,6 +187,7 @@ MOMENT = r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d'
 FORMS = {
     'group_label': r'Teknisi (Jaksel|Bandung)', 'ticket_date': r'\d{4}-\d\d-\d\d', 'response_at': MOMENT, 'tech_message_id': r'\d+',
     'tech_message_date': r'\d{4}-\d\d-\d\d', 'tech_message_time': r'\d\d:\d\d:\d\d', 'media_type': 'photo|video|document|animation|audio|',
+    'media_url': r'(/media/[\d/-]+_\d\.\w+( |$))*',
     'ops_message_id': r'\d+', 'ops_text': r'(?s).+', 'solve_timestamp': f'{MOMENT}|', 'app_code': 'MIT|MIS|', 'solver_name': 'Ayu B|Rudi D|Sinta N|',
     'is_oncek': 'true|false', 'sla_response_min': r'\d+\.\d{1,2}', 'sla_status': 'OK|TERLAMBAT', 'sla_remaining_min': r'\d+(\.\d{1,2})?',
     'symtomps': r"[A-Z0-9 /&'-]*"}
@@ -244,6 +246,15 @@ def test_the_rows_of_the_afternoon(logs, tracking, played, house):
     assert mine[jaksel, FIRST + 500]['sla_status'] == 'TERLAMBAT'
     now = datetime.now(ZoneInfo('Asia/Jakarta')).replace(tzinfo=None)
     assert all(timedelta() <= now - datetime.fromisoformat(row['response_at']) < timedelta(minutes=5) for row in mine.values()), 'local time'
+
+
+def test_photos_open_from_their_ticket(logs, played, house):
+    at = {(row['group_label'], int(row['tech_message_id'])): row['media_url'].split() for row in logs if row['media_url']}
+    photo, album = (ROOMS[JAKSEL], played['photo']), (ROOMS[JAKSEL], played['album'])
+    assert {key: len(urls) for key, urls in at.items()} == {photo: 1, album: 3}
+    for url in at[photo] + at[album]:
+        said = httpx.get(f"http://127.0.0.1:{house[1]['API_PORT']}{url}", headers={'Authorization': 'Bearer sandbox'})
+        assert said.headers['content-type'] == 'image/jpeg' and Image.open(BytesIO(said.content)).size == (300, 200)
 
 
 def test_the_label_is_in_the_table_when_it_is_sure_or_reviewed(logs, tracking):
