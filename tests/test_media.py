@@ -338,6 +338,15 @@ def test_an_address_is_signed_and_soon_over(tmp_path, s3):
     assert signature(url.replace('attachment', 'inline'), 'hush') != given['X-Amz-Signature'] != signature(url, 'other')
 
 
+@pytest.mark.parametrize('given, begins', [
+    ({'s3_region': 'ap-southeast-3'}, 'https://photos.s3.ap-southeast-3.amazonaws.com/media/k?'),
+    ({'aws_endpoint_url': 'https://minio.example.com'}, 'https://minio.example.com/photos/media/k?'),
+    ({'aws_endpoint_url': 'http://minio:9000', 's3_media_prefix': ''}, 'http://minio:9000/photos/k?')])
+def test_an_address_is_one_that_the_server_knows(given, begins):
+    shelf = open_shelf(load_settings(None, s3_bucket_name='photos', aws_access_key_id='me', aws_secret_access_key='hush', **given))
+    assert shelf.locate('k', 'image/jpeg').startswith(begins)
+
+
 # In the running system
 
 def send(box, text, *files):

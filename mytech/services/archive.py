@@ -19,7 +19,7 @@ from ..core.privacy import mask
 from .registry import (LEDGER, MANIFEST, POINTER, SHADOW, RegistryError, sha256,
                                       verify, versions, write_atomically)
 
-# %% ../../nbs/services/06_archive.ipynb #17c1a699
+# %% ../../nbs/services/06_archive.ipynb #39a081a7
 @dataclass(frozen=True)
 class Archive:
     "A prefix in a bucket."
@@ -33,12 +33,13 @@ def connect_s3(settings:Settings, wanted_by:str)->Any: # `NAME=value` of the set
         raise SettingsError(f'{wanted_by}: this needs an extra. Expected: mytech[s3] is installed.')
     import boto3
     from botocore.config import Config
-    patience = Config(connect_timeout=3, read_timeout=20, retries={'total_max_attempts': 2},
-                      signature_version='s3v4')
+    style = 'auto' if settings.aws_endpoint_url else 'virtual'
+    config = Config(connect_timeout=3, read_timeout=20, retries={'total_max_attempts': 2},
+                    signature_version='s3v4', s3={'addressing_style': style})
     given = {'endpoint_url': settings.aws_endpoint_url, 'region_name': settings.s3_region,
              'aws_access_key_id': settings.aws_access_key_id.get_secret_value(),
              'aws_secret_access_key': settings.aws_secret_access_key.get_secret_value()}
-    return boto3.client('s3', config=patience, **{k: v for k, v in given.items() if v})
+    return boto3.client('s3', config=config, **{k: v for k, v in given.items() if v})
 
 def open_archive(settings:Settings)->Archive|None:
     "What `ARTIFACTS_URL` names; None for a folder. Raises `SettingsError` without boto3."
