@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_gemini', 'check_copy', 'check_media', 'check_mlflow', 'examine']
+           'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #344931f0
+# %% ../nbs/96_doctor.ipynb #a436d77d
 import asyncio
 import shutil
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ from .services.media import open_shelf
 from .services.mlflow_follower import destination, status
 from .services.outbox import backlog
 from .services.registry import checked, current
+from .services.sheets import check_header, first_row, open_book
 from .services.store import open_store, tickets, updates
 from .services.teacher import open_gemini, spent
+from .services.worksheets import pages
 
 # %% ../nbs/96_doctor.ipynb #9ee7c6ee
 @dataclass(frozen=True)
@@ -114,14 +116,28 @@ def check_telegram(settings:Settings)->list[Finding]:
                         '@BotFather, /setprivacy, Disable; then add the bot to the group again')]
     return [Finding('ok', f"@{me['username']}", 'may read along')]
 
-# %% ../nbs/96_doctor.ipynb #d8d80dd5
+# %% ../nbs/96_doctor.ipynb #29c92c19
 def check_followers(settings:Settings)->list[Finding]:
     "What is off until an account is given."
-    s = settings
-    accounts = {'GOOGLE_SERVICE_ACCOUNT_JSON': s.google_service_account_json,
-                'SLACK_BOT_TOKEN': s.slack_bot_token}
+    accounts = {'SLACK_BOT_TOKEN': settings.slack_bot_token}
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
+
+# %% ../nbs/96_doctor.ipynb #e1912c6b
+def check_sheets(settings:Settings)->list[Finding]:
+    "Whether the spreadsheet can be read, and has its headers."
+    what, name = 'GOOGLE_SPREADSHEET_NAME', settings.google_spreadsheet_name
+    if not settings.mirrors:
+        half = name or settings.google_service_account_json
+        return [Finding('look', what, 'the spreadsheet is off', 'set both, this and '
+                        'GOOGLE_SERVICE_ACCOUNT_JSON') if half else Finding('off', what, 'not set')]
+    book, wanted = open_book(settings, timeout=10), {p.title: p.header for p in pages(settings)}
+    there = {title: wanted[title] for title in book.titles() if title in wanted}
+    found = book.read([first_row(*one) for one in there.items()]) if there else []
+    for (title, header), rows in zip(there.items(), found):
+        if rows: check_header(title, header, rows[0])
+    missing = ', '.join(wanted.keys() - there)
+    return [Finding('ok', what, f'{name} can be read' + f'; {missing} will be made' * bool(missing))]
 
 # %% ../nbs/96_doctor.ipynb #ef8a03d3
 def check_gemini(settings:Settings)->list[Finding]:
@@ -171,7 +187,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #5150cce0
+# %% ../nbs/96_doctor.ipynb #4ea7fc88
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -179,7 +195,8 @@ def examine(
     "Every check; one that breaks is reported like any other trouble."
     checks = {'settings': partial(check_settings, env_file=env_file), 'ARTIFACTS_URL': check_disk,
               'DATABASE_URL': check_store, 'model': check_model, 'Telegram': check_telegram,
-              'followers': check_followers, 'GEMINI_ENABLED': check_gemini,
+              'followers': check_followers, 'GOOGLE_SPREADSHEET_NAME': check_sheets,
+              'GEMINI_ENABLED': check_gemini,
               'MLFLOW_TRACKING_URI': check_mlflow,
               'bucket': check_copy, 'S3_BUCKET_NAME': check_media}
     found = []

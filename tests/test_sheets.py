@@ -1,4 +1,6 @@
 """The spreadsheet as a mirror of the store, on its good days and on its bad ones, with people at work in it."""
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -7,7 +9,7 @@ import pytest
 from group import AYU, BUDI, Group, new, post, settings
 from sheets_fake import FAULTS, Sheets, account
 from sqlalchemy import select
-from support import until
+from support import environment, until
 
 from mytech.core.schema import LOGS, TRACKING
 from mytech.ops.export import rows_of
@@ -301,3 +303,42 @@ def test_a_sheet_that_was_there_first_is_taken_over(worked, sheets, group):
     for _ in range(4): follow_round(worked)
     assert len(sheets.rows('Logs')) == 31 and same(sheets, group.store)
     assert reviews_of(group.store) == [(1, 'label of kendala 0', 'CORRECTED', 'sheet')]
+
+
+# A worker that is killed
+
+WORKER = '''
+import sys
+from datetime import timedelta
+from threading import Event
+from mytech.core.config import load_settings
+from mytech.services.mirror import Mirror, keep_mirror
+from mytech.services.sheets import Bucket
+from mytech.services.store import open_store
+s = load_settings(None)
+mirror = Mirror(s, open_store(s.database_url, s.mirrors), timedelta(seconds=1), 0.5, bucket=Bucket(1e9, 1e9))
+keep_mirror(mirror, Event(), 0.05)
+'''
+
+
+@pytest.mark.parametrize('kills', [4, pytest.param(50, marks=pytest.mark.bench)])
+def test_a_worker_that_is_killed_during_a_flush(kills, sheets, tmp_path):
+    "Each time a write has just been applied, before it is answered."
+    url = f'sqlite:///{tmp_path}/mytech.db'
+    group = Group(open_store(url, ('sheets',)))
+    env = environment(tmp_path, GOOGLE_SERVICE_ACCOUNT_JSON=account(), GOOGLE_SPREADSHEET_NAME='MyTech',
+                      SHEETS_API_BASE=sheets.base, SOLVERS='ab:Ayu B')
+    sheets.pause, opened = 0.3, []
+    sheets.fault = lambda kind: 'late' if kind == 'write' else None
+    for turn in range(kills):
+        opened += [ask(group, 20 * turn + n, f'kendala {n % 3}', -7 - n % 2, answer=False) for n in range(1, 9)]
+        for asked in opened[::2]: solve(group, asked)
+        opened, before = opened[1::2], len(sheets.writes)
+        worker = subprocess.Popen([sys.executable, '-c', WORKER], env=env, cwd=tmp_path)
+        until(lambda enough=before + turn % 2: len(sheets.writes) > enough, 30)
+        worker.kill()
+        worker.wait()
+    sheets.fault = lambda kind: None
+    settle_somehow(mirror_of(sheets, group.store), 30)
+    assert same(sheets, group.store)
+    group.store.close()

@@ -6,9 +6,9 @@
 __all__ = ['Mirror', 'Record', 'records', 'remember', 'Sight', 'see', 'note_missing', 'Edit', 'edits', 'known_labels',
            'take_edit', 'take_edits', 'waiting', 'wanted', 'Work', 'plan', 'adopt', 'in_flight', 'amend', 'send',
            'send_all', 'ready', 'exchange', 'note_failure', 'follow_round', 'rest', 'keep_mirror',
-           'announce_differences']
+           'announce_differences', 'standing']
 
-# %% ../../nbs/services/13_mirror.ipynb #bae0a4f9
+# %% ../../nbs/services/13_mirror.ipynb #851b7379
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -17,12 +17,12 @@ from functools import partial
 from threading import Event
 from time import monotonic
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.config import Settings
 from ..core.privacy import mask
-from .outbox import Refused, SendLater, announce, pause
+from .outbox import Refused, SendLater, announce, backlog, pause
 from .sheets import Book, Bucket, NoAnswer, make_sheets, open_book
 from .store import Store, count, outbox, predictions, reviews, sheet_rows, tickets
 from .tickets import joined, save_review
@@ -345,3 +345,14 @@ def announce_differences(mirror:Mirror)->int: # tickets
         connection.execute(outbox.delete().where(outbox.c.destination == 'sheets'))
         announce(connection, dict.fromkeys(differ))
     return len(set(differ))
+
+# %% ../../nbs/services/13_mirror.ipynb #655ee792
+def standing(connection:Connection, settings:Settings)->dict:
+    "How far the spreadsheet is behind, and why."
+    box = next((one for one in backlog(connection) if one['destination'] == 'sheets'), {})
+    r = sheet_rows.c
+    rows, deleted = connection.execute(select(func.count(), func.count().filter(r.gone))
+                                       .select_from(sheet_rows)).one()
+    return {'spreadsheet': settings.google_spreadsheet_name or 'not set', 'rows': rows,
+            'deleted': deleted, 'waiting': box.get('waiting', 0), 'parked': box.get('parked', 0),
+            'oldest': box.get('oldest'), 'error': box.get('error', '')}
