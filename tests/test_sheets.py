@@ -1,4 +1,5 @@
 """The spreadsheet as a mirror of the store, on its good days and on its bad ones, with people at work in it."""
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,12 @@ import pytest
 from group import AYU, BUDI, Group, new, post, settings
 from sheets_fake import FAULTS, Sheets, account
 from sqlalchemy import select
-from support import environment, until
+from support import MYTECH, environment, until
 
+from mytech.core.config import SettingsError
 from mytech.core.schema import LOGS, TRACKING
-from mytech.ops.export import rows_of
+from mytech.ops.export import rows_of, write_csv
+from mytech.ops.history import import_logs
 from mytech.services.mirror import Mirror, announce_differences, follow_round, rest
 from mytech.services.outbox import Refused, SendLater, backlog
 from mytech.services.sheets import Bucket
@@ -342,3 +345,56 @@ def test_a_worker_that_is_killed_during_a_flush(kills, sheets, tmp_path):
     settle_somehow(mirror_of(sheets, group.store), 30)
     assert same(sheets, group.store)
     group.store.close()
+
+
+# Commands
+
+def mytech(folder, *words, **more):
+    return subprocess.run([MYTECH, *words], cwd=folder, env=environment(folder, **more), capture_output=True, text=True)
+
+
+def test_sync_status_and_doctor(sheets, tmp_path):
+    group = Group(open_store(f'sqlite:///{tmp_path}/mytech.db')) # before there was a spreadsheet
+    for number in range(1, 6): ask(group, number)
+    env = dict(GOOGLE_SERVICE_ACCOUNT_JSON=account(), GOOGLE_SPREADSHEET_NAME='MyTech', SHEETS_API_BASE=sheets.base)
+    said = mytech(tmp_path, 'sheets', 'sync', '--json', **env)
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout) | {'rows': 10, 'waiting': 0, 'deleted': 0} == json.loads(said.stdout)
+    assert same(sheets, group.store)
+    sheets.change('Logs', lambda page: page[0].__setitem__(13, 'App'))
+    doctor = {one['what']: one for one in json.loads(mytech(tmp_path, 'doctor', '--json', **env).stdout)}
+    assert "column N is 'App', expected 'app_code'" in doctor['GOOGLE_SPREADSHEET_NAME']['detail']
+    said = mytech(tmp_path, 'sheets', 'sync', **env)
+    assert said.returncode == 1 and "column N is 'App'" in said.stderr.replace('\n', ' ')
+    group.store.close()
+
+
+def test_a_wrong_account_is_told_and_not_repeated(tmp_path):
+    env = dict(GOOGLE_SERVICE_ACCOUNT_JSON='{"private_key": "s3cret"}', GOOGLE_SPREADSHEET_NAME='MyTech')
+    said = mytech(tmp_path, 'sheets', 'sync', **env)
+    assert said.returncode == 2 and 'GOOGLE_SERVICE_ACCOUNT_JSON' in said.stderr and 's3cret' not in said.stderr
+
+
+# History
+
+def test_what_was_exported_comes_back_the_same(group, tmp_path):
+    for number in range(1, 41): ask(group, number, f'kendala {number}, "=1+1"', -7 - number % 2)
+    with group.store.read() as connection, open(tmp_path/'logs.csv', 'w', newline='') as file:
+        assert write_csv(connection, 'logs', JAKARTA, file) == 40
+    other = open_store('sqlite://')
+    done = import_logs(other, settings(), tmp_path/'logs.csv')
+    again = import_logs(other, settings(), tmp_path/'logs.csv')
+    assert (done.new, done.known, done.wrong, again.new, again.known) == (40, 0, [], 0, 40)
+    assert in_store(other, 'logs') == in_store(group.store, 'logs')
+
+
+def test_an_older_file_names_the_lines_it_cannot_use(tmp_path):
+    (tmp_path/'old.csv').write_text('Ticket Date;Tech Message ID;Tech Raw Text;App;SLA Response Min;SLA Status\n'
+                                    '2026-11-20;7;tdk bisa login;MIT;0,85;OK\n'
+                                    'kemarin;8;otp;MIT;;\n2026-11-20;9;otp;MIT;lama;\n')
+    store = open_store('sqlite://')
+    done = import_logs(store, settings(), tmp_path/'old.csv')
+    assert done.new == 1 and [line.split(':')[0] for line in done.wrong] == ['line 3', 'line 4']
+    with pytest.raises(SettingsError, match='no column tech_message_id'):
+        (tmp_path/'no.csv').write_text('a,b\n1,2\n')
+        import_logs(store, settings(), tmp_path/'no.csv')
