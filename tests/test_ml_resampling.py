@@ -38,7 +38,7 @@ def test_a_fit_is_given_rows_of_its_own_folds_only(monkeypatch):
     monkeypatch.setattr(classifier, "resample", lambda rows, y, *rest: given.append(len(y)) or resample(rows, y, *rest))
     model = fit_classifier(texts, None, labels, num_threads=1, resampling=Resampling(n_catch_all=50, n_others=400))
     n = len(texts)
-    assert given == [n, *[n - n // 5] * 5] * 4
+    assert given == [n, *[n - n // 5] * 5] * len(model.learners)
     assert len(model.out_of_fold.y) == n
 
 
