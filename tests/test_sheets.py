@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from random import Random
+from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -343,6 +344,21 @@ def test_a_worker_that_is_killed_during_a_flush(kills, sheets, tmp_path):
         worker.wait()
     sheets.fault = lambda kind: None
     settle_somehow(mirror_of(sheets, group.store), 30)
+    assert same(sheets, group.store)
+    group.store.close()
+
+
+def test_two_processes_never_write_a_row_twice(sheets, tmp_path):
+    "`mytech sheets sync` beside `mytech run`."
+    group = Group(open_store(f'sqlite:///{tmp_path}/mytech.db', ('sheets',)))
+    pair = [mirror_of(sheets, group.store, timeout=5) for _ in range(2)]
+    for mirror in pair: follow_round(mirror)
+    for turn in range(6):
+        for number in range(1, 6): ask(group, 10 * turn + number)
+        threads = [Thread(target=try_round, args=[mirror]) for mirror in pair]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    settle_somehow(pair[0])
     assert same(sheets, group.store)
     group.store.close()
 
