@@ -123,7 +123,7 @@ def check_followers(settings:Settings)->list[Finding]:
     return [Finding('ok' if value else 'off', name, 'set' if value else 'not set')
             for name, value in accounts.items()]
 
-# %% ../nbs/96_doctor.ipynb #e1912c6b
+# %% ../nbs/96_doctor.ipynb #e09a6203
 def check_sheets(settings:Settings)->list[Finding]:
     "Whether the spreadsheet can be read, and has its headers."
     what, name = 'GOOGLE_SPREADSHEET_NAME', settings.google_spreadsheet_name
@@ -137,7 +137,8 @@ def check_sheets(settings:Settings)->list[Finding]:
     for (title, header), rows in zip(there.items(), found):
         if rows: check_header(title, header, rows[0])
     missing = ', '.join(wanted.keys() - there)
-    return [Finding('ok', what, f'{name} can be read' + f'; {missing} will be made' * bool(missing))]
+    made = f'; {missing} will be made' if missing else ''
+    return [Finding('ok', what, f'{name} can be read{made}')]
 
 # %% ../nbs/96_doctor.ipynb #ef8a03d3
 def check_gemini(settings:Settings)->list[Finding]:

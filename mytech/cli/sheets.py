@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'sheets_app', 'import_app', 'show_status', 'status', 'sync', 'logs']
 
-# %% ../../nbs/cli/04_sheets.ipynb #36b6c4d5
+# %% ../../nbs/cli/04_sheets.ipynb #00dd008e
 from pathlib import Path
 from time import sleep
 from typing import Annotated
@@ -17,7 +17,7 @@ from .terminal import Json, opened_store, progress, show, side
 from ..core.config import SettingsError
 
 app = typer.Typer()
-sheets_app = typer.Typer(no_args_is_help=True, help='The spreadsheet: what waits, and all of it now.')
+sheets_app = typer.Typer(no_args_is_help=True, help='The spreadsheet, both ways.')
 import_app = typer.Typer(no_args_is_help=True, help='Histories from before MyTech.')
 app.add_typer(sheets_app, name='sheets')
 app.add_typer(import_app, name='import')

@@ -31,7 +31,7 @@ from .worksheets import (Page, Rows, cells_of, locate, look, look_closer, merge,
 
 _log = logging.getLogger(__name__)
 
-# %% ../../nbs/services/13_mirror.ipynb #24b796f1
+# %% ../../nbs/services/13_mirror.ipynb #8246a39c
 @dataclass
 class Mirror:
     "What a round needs."
@@ -70,9 +70,10 @@ def remember(connection:Connection, page:Page, new:dict[int,Record])->None: # by
     of = (sheet_rows.c.sheet == page.name) & (sheet_rows.c.ticket_id == bindparam('ticket'))
     connection.execute(sheet_rows.delete().where(of), [{'ticket': ticket} for ticket in new])
     connection.execute(sheet_rows.insert(), [
-        {'sheet': page.name, 'ticket_id': ticket, **vars(record)} for ticket, record in new.items()])
+        {'sheet': page.name, 'ticket_id': ticket, **vars(record)}
+        for ticket, record in new.items()])
 
-# %% ../../nbs/services/13_mirror.ipynb #0e673c58
+# %% ../../nbs/services/13_mirror.ipynb #cd14397d
 @dataclass
 class Sight:
     "A page as it was seen, beside what is known of it."
@@ -99,7 +100,8 @@ def note_missing(connection:Connection, sight:Sight, now:datetime)->None:
     new = {}
     for ticket, record in sight.known.items():
         here = ticket in sight.found
-        if here and record.cells is None: new[ticket] = replace(record, cells=record.sent, sent=None)
+        if here and record.cells is None:
+            new[ticket] = replace(record, cells=record.sent, sent=None)
         elif record.cells and here == record.gone: new[ticket] = replace(record, gone=not here)
     if lost := [ticket for ticket, record in new.items() if record.gone]:
         count(connection, 'sheet_row_deleted', now, len(lost))
@@ -169,12 +171,13 @@ def take_edits(mirror:Mirror, made:list[Edit], now:datetime)->int: # reviews tak
                              mask(repr(edit.label)))
     return taken
 
-# %% ../../nbs/services/13_mirror.ipynb #d66f6a8d
+# %% ../../nbs/services/13_mirror.ipynb #4d464c37
 def waiting(connection:Connection, limit:int)->dict[int,list[int]]: # ticket -> outbox ids
     "The tickets that changed, longest ago first; not those that were refused by themselves."
     o = outbox.c
-    found = connection.execute(select(o.id, o.payload).where(
-        o.destination == 'sheets', ~(o.parked & o.error.like('400%'))).order_by(o.id).limit(4 * limit))
+    bad = o.parked & o.error.like('400%')
+    found = connection.execute(select(o.id, o.payload).where(o.destination == 'sheets', ~bad)
+                               .order_by(o.id).limit(4 * limit))
     asked = {}
     for row in found:
         if len(asked) < limit or row.payload['ticket'] in asked:

@@ -18,18 +18,19 @@ from pathlib import Path
 from ..core.config import Settings, SettingsError
 from .outbox import Refused, SendLater
 
-# %% ../../nbs/services/08_sheets.ipynb #152e0420
+# %% ../../nbs/services/08_sheets.ipynb #725999c5
 class NoAnswer(SendLater):
     "The request may have been applied, or may be later."
 
 def refusal(code:int, message:str, headers:dict)->Exception:
     "What a failed call means: `SendLater` or `Refused`."
-    busy = code in (408, 429) or code >= 500 or code == 403 and re.search('quota|rate', message, re.I)
+    much = code == 403 and re.search('quota|rate', message, re.I)
+    busy = much or code in (408, 429) or code >= 500
     if not busy: return Refused(f'{code}: {message}')
     asked = headers.get('Retry-After', '')
     return SendLater(f'{code}: {message}', float(asked) if asked.isdigit() else None)
 
-# %% ../../nbs/services/08_sheets.ipynb #7c079c7e
+# %% ../../nbs/services/08_sheets.ipynb #db8a601b
 @contextmanager
 def meaning()->Iterator[None]:
     "Turns what the client libraries raise into `SendLater`, `NoAnswer` and `Refused`."
@@ -38,8 +39,8 @@ def meaning()->Iterator[None]:
     from requests import JSONDecodeError, RequestException
     try: yield
     except APIError as error:
-        answer = error.response
-        raise refusal(answer.status_code, str(error.error['message'])[:200], answer.headers) from None
+        said, answer = str(error.error['message'])[:200], error.response
+        raise refusal(answer.status_code, said, answer.headers) from None
     except SpreadsheetNotFound:
         raise Refused('404: GOOGLE_SPREADSHEET_NAME: no spreadsheet of this name is shared with '
                       "the service account's e-mail address") from None

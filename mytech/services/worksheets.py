@@ -37,8 +37,12 @@ def pages(settings:Settings)->tuple[Page, Page]:
     return (Page('logs', settings.google_worksheet_name, LOGS, (0, 3, 4, 5, 6, 19), (3, 4, 5), 19),
             Page('tracking', 'ML_Tracking', TRACKING, (0, 1, 3, 5, 6), (0, 6), 3, 5))
 
-# %% ../../nbs/services/12_worksheets.ipynb #3b6151f1
-def cells_of(page:Page, row:Row, zone:ZoneInfo)->list|None: # joined row -> cells, None: has no row there
+# %% ../../nbs/services/12_worksheets.ipynb #edf5d6b6
+def cells_of(
+    page:Page,
+    row:Row,         # of `joined`
+    zone:ZoneInfo,
+)->list|None:        # None: it has no row there yet
     "What a ticket should look like on a page."
     if page.name == 'logs':
         return list(logs_row(as_ticket(row), zone).values()) if row.response_at else None
