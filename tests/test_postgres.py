@@ -57,6 +57,17 @@ from test_store import (
     test_times_are_aware_whatever_zone_they_had,
     test_up_down_and_up_again,
 )
+from test_teacher import (
+    test_a_kept_promise_that_is_sent_again_costs_nothing,
+    test_a_person_has_the_last_word,
+    test_agreement_raises_and_contradiction_replaces,
+    test_an_edited_ticket_makes_the_first_promise_void,
+    test_an_hour_later_nobody_waits,
+    test_its_word_is_worth_what_reviews_say,
+    test_the_budget_outlives_a_restart,
+    fake,
+    house,
+)
 
 from mytech.bots.inbox import Batch, handle_pending, store_updates
 from mytech.core.config import load_settings

@@ -24,12 +24,11 @@ from mytech.doctor import check_gemini
 from mytech.ml.classifier import Scored
 from mytech.ops.export import write_csv
 from mytech.ops.semi_supervised import read_teacher
-from mytech.services.cascade import (PRIOR, Cascade, look_again, open_cascade, opinions, promise, run_cascade,
-                                     second_opinion, trust)
+from mytech.services.cascade import PRIOR, look_again, open_cascade, opinions, promise, run_cascade, second_opinion, trust
 from mytech.services.outbox import Refused, SendLater
 from mytech.services.predictor import Predictor
 from mytech.services.store import open_store, outbox, predictions
-from mytech.services.teacher import Breaker, NoLabel, Teacher, open_gemini, read_label, spent
+from mytech.services.teacher import Breaker, NoLabel, open_gemini, read_label, spent
 from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 LABELS = ('LOGIN', 'OTP', 'ORDER')
@@ -47,10 +46,10 @@ class Unsure:
 
 class House:
     "A store, an unsure model, and Gemini somewhere."
-    def __init__(self, base, folder, mirrors=(), **changes):
+    def __init__(self, base, url, mirrors=(), **changes):
         self.settings = load_settings(None, gemini_enabled=True, gemini_api_key=KEY, gemini_api_base=base,
-                                      database_url=f'sqlite:///{folder}/mytech.db', **changes)
-        self.store, self.model, self.number = open_store(self.settings.database_url, mirrors), Unsure(), 0
+                                      database_url=url, **changes)
+        self.store, self.model, self.number = open_store(url, mirrors), Unsure(), 0
         self.predict = Predictor(SimpleNamespace(current=lambda: (1, self.model)), self.settings)
         self.cascade = open_cascade(self.settings, self.store, self.predict)
         with self.store.write() as connection: note_chat(connection, -7, 'Teknisi')
@@ -85,8 +84,12 @@ def fake():
 
 
 @pytest.fixture
-def house(fake, tmp_path):
-    house = House(fake.base, tmp_path)
+def url(tmp_path): return f'sqlite:///{tmp_path}/mytech.db'
+
+
+@pytest.fixture
+def house(fake, url):
+    house = House(fake.base, url)
     yield house
     house.store.close()
 
@@ -161,8 +164,8 @@ def test_agreement_raises_and_contradiction_replaces(fake, house):
     assert house.spent() == {'calls': 2, 'tokens': 200, 'agreed': 1, 'differed': 1}
 
 
-def test_the_sheet_hears_of_an_amended_label_and_of_no_other(fake, tmp_path):
-    house = House(fake.base, tmp_path, ('sheets',))
+def test_the_sheet_hears_of_an_amended_label_and_of_no_other(fake, url):
+    house = House(fake.base, url, ('sheets',))
     house.arrive('tdk bisa login', 'otp blm masuk')
     with house.store.write() as connection:
         save_review(connection, 2, 'OTP', 'Ayu', datetime.now(timezone.utc))
@@ -248,8 +251,8 @@ def test_who_keeps_failing_is_left_alone(fake, house):
     assert house.look() == 6 and not house.rows(outbox)
 
 
-def test_the_budget_outlives_a_restart(fake, tmp_path):
-    house = House(fake.base, tmp_path, gemini_daily_calls=3)
+def test_the_budget_outlives_a_restart(fake, url):
+    house = House(fake.base, url, gemini_daily_calls=3)
     house.arrive(*'login otp order akun barcode'.split())
     assert house.look() == 5 and not house.rows(outbox)
     assert sorted(source for _, source in house.said()) == ['hybrid'] * 3 + ['lightgbm'] * 2
@@ -329,13 +332,8 @@ def injections(n, rng):
         yield rng.choice(['\n', ' ', ', ']).join(parts) + f' tiket ke {"i" * (i % 30)}{chr(97 + i % 26)}', label
 
 
-def test_a_thousand_messages_that_want_something(fake, tmp_path):
-    house = House(fake.base, tmp_path)
-    house.store.close()
-    house.store = open_store('sqlite://')
-    house.cascade = Cascade(house.settings, house.store, house.predict,
-                            Teacher(house.cascade.teacher.ask, house.store, 'gemini', 2000))
-    with house.store.write() as connection: note_chat(connection, -7, 'Teknisi')
+def test_a_thousand_messages_that_want_something(fake):
+    house = House(fake.base, 'sqlite://', gemini_daily_calls=2000)
     wanted = dict(injections(1000, random.Random(6)))
     wishes = iter(wanted.values())
     fake.label = lambda message, labels: next(wishes) # it gives what a message wants, enum or not
