@@ -66,8 +66,8 @@ from test_teacher import (
     test_its_word_is_worth_what_reviews_say,
     test_the_budget_outlives_a_restart,
     fake,
-    house,
 )
+from test_teacher import house as house # the name is also that of a local
 
 from mytech.bots.inbox import Batch, handle_pending, store_updates
 from mytech.core.config import load_settings
