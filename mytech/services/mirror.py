@@ -171,13 +171,13 @@ def take_edits(mirror:Mirror, made:list[Edit], now:datetime)->int: # reviews tak
                              mask(repr(edit.label)))
     return taken
 
-# %% ../../nbs/services/13_mirror.ipynb #4d464c37
+# %% ../../nbs/services/13_mirror.ipynb #c687cbcf
 def waiting(connection:Connection, limit:int)->dict[int,list[int]]: # ticket -> outbox ids
     "The tickets that changed, longest ago first; not those that were refused by themselves."
     o = outbox.c
     bad = o.parked & o.error.like('400%')
     found = connection.execute(select(o.id, o.payload).where(o.destination == 'sheets', ~bad)
-                               .order_by(o.id).limit(4 * limit))
+                               .order_by(o.id).limit(20 * limit))
     asked = {}
     for row in found:
         if len(asked) < limit or row.payload['ticket'] in asked:
