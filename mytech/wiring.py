@@ -7,9 +7,9 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'model_in_charge', 'desk_opener', 'dispatch', 'speak', 'keep_media', 'catch_up', 'tidy', 'keep_house',
            'follow_model', 'follow_registry', 'beside', 'challenge', 'look_twice', 'follow_sheets', 'show_life',
            'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve',
-           'api_keys', 'next_message_id', 'coroutines', 'run']
+           'api_keys', 'next_message_id', 'open_api', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #e7d782fd
+# %% ../nbs/97_wiring.ipynb #176e4918
 import asyncio
 import logging
 import signal
@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 from telegram.error import InvalidToken, TelegramError
@@ -359,7 +360,14 @@ def next_message_id(house:House, at_least:int=100_001)->int:
         highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
     return max(at_least, (highest or 0) + 1)
 
-# %% ../nbs/97_wiring.ipynb #fba832bc
+# %% ../nbs/97_wiring.ipynb #f6fea6c2
+def open_api(house:House)->FastAPI:
+    "The REST app. Raises `SettingsError`, before anything has been started."
+    keys = api_keys(house.settings)
+    data = data_routes(house.store, open_shelf(house.settings), read_keys(keys))
+    second = opinions(open_cascade(house.settings, house.store, house.predict))
+    return create_api(house.predict, keys, data, second=second)
+
 def coroutines(
     house:House,
     parts:set[str],                      # of `PARTS`
@@ -368,17 +376,13 @@ def coroutines(
 )->dict[str,Coroutine]:
     "The parts, ready to be started."
     def address(part:str)->str: return 'http://{}:{}'.format(*sockets[part].getsockname()[:2])
-    made = {}
+    api, made = open_api(house) if 'api' in parts else None, {}
     if 'sandbox' in parts:
         app = create_app(house.settings.artifacts/'sandbox.db', load_cast(),
                          first_message_id=next_message_id(house))
         made['sandbox'] = serve(server_of(ChatServer, app), sockets['sandbox'],
                                 lambda: ready('sandbox', f"chat page  {address('sandbox')}/"))
-    if 'api' in parts:
-        keys = api_keys(house.settings)
-        data = data_routes(house.store, open_shelf(house.settings), read_keys(keys))
-        second = opinions(open_cascade(house.settings, house.store, house.predict))
-        api = create_api(house.predict, keys, data, second=second)
+    if api:
         made['api'] = serve(server_of(ApiServer, api), sockets['api'],
                             lambda: ready('api', f"API        {address('api')}/health"))
     if 'collector' in parts:
