@@ -417,6 +417,9 @@ def test_off_is_off(tmp_path):
         assert not connection.execute(sa.select(outbox)).all()
     asyncio.run(wiring.look_twice(SimpleNamespace(settings=load_settings(None), store=store, predict=None))) # ends at once
     with pytest.raises(SettingsError, match='GEMINI_API_KEY'): open_cascade(load_settings(None, gemini_enabled=True), store, None)
+    keyless = load_settings(None, gemini_enabled=True, api_keys='k:read', artifacts_url=str(tmp_path))
+    with pytest.raises(SettingsError, match='GEMINI_API_KEY'):
+        wiring.coroutines(SimpleNamespace(settings=keyless, store=store, predict=None), {'sandbox', 'api'}, {}, print)
     loaded = 'import sys, mytech.wiring; print([name for name in sys.modules if name.startswith("google.gen")])'
     assert subprocess.check_output([sys.executable, '-c', loaded], text=True, cwd=tmp_path).strip() == '[]'
 
