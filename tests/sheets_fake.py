@@ -45,14 +45,17 @@ class Refusal(Exception): pass
 
 class Sheets:
     "A spreadsheet named MyTech. `fault(request)` names what goes wrong with a request, or nothing."
-    def __init__(self, pause=0.6, retry_after=None):
-        self.pages, self.lock, self.writes, self.calls, self.down = {}, Lock(), [], [], False
+    def __init__(self, pause=1.2, retry_after=None):
+        self.pages, self.lock, self.writes, self.calls, self.busy = {}, Lock(), [], [], 0
         self.fault, self.pause, self.retry_after = lambda kind: None, pause, retry_after
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
-            def do_GET(self): outer.serve(self)
+            def do_GET(self):
+                outer.busy += 1
+                try: outer.serve(self)
+                finally: outer.busy -= 1
             do_POST = do_PUT = do_GET
             def log_message(self, *_): pass
         self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
