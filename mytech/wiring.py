@@ -9,7 +9,7 @@ __all__ = ['log', 'PARTS', 'set_up_logging', 'with_sandbox', 'House', 'load_warm
            'greet', 'collect', 'train_held', 'manage', 'listen', 'ApiServer', 'ChatServer', 'server_of', 'serve',
            'api_keys', 'next_message_id', 'open_api', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #176e4918
+# %% ../nbs/97_wiring.ipynb #fbd9d6ef
 import asyncio
 import logging
 import signal
@@ -53,9 +53,9 @@ from .services.sheets import connect
 from .services.store import Store, open_store, ticket_messages
 from .services.tickets import save_predictions, texts_of, unpredicted
 
+# %% ../nbs/97_wiring.ipynb #f2c20c76
 log = logging.getLogger('mytech')
 
-# %% ../nbs/97_wiring.ipynb #243bc33f
 def set_up_logging(debug:bool)->None:
     "Warnings to standard error, masked; everything with `DEBUG=true`."
     handler = logging.StreamHandler()
