@@ -121,9 +121,10 @@ def test_text_never_becomes_a_formula(mirror, sheets, group):
 
 
 def test_the_same_message_id_in_two_groups(mirror, sheets, group):
-    for chat in (-7, -8): ask(group, 1, chat=chat, answer=False)
+    for chat in (-7, -8): ask(group, 1, f'kendala {chat}', chat, answer=False)
     settle(mirror, sheets)
-    for chat in (-7, -8): solve(group, post(1, BUDI, 'tdk bisa login', 1, chat))
+    sheets.change('ML_Tracking', lambda page: page.reverse() or page.insert(0, page.pop())) # sorted by somebody
+    for chat in (-7, -8): solve(group, post(1, BUDI, f'kendala {chat}', 1, chat))
     settle(mirror, sheets)
     assert same(sheets, group.store) and len(sheets.rows('Logs')) == 3
 
@@ -151,6 +152,18 @@ def test_each_fault_costs_time_only(fault, mirror, sheets, group):
     for one in asked[:3]: solve(group, one)
     settle_somehow(mirror, sheets)
     assert next(failing, None) is None and same(sheets, group.store)
+
+
+def test_cells_that_arrive_late_do_not_undo_newer_ones(mirror, sheets, group):
+    for number in range(1, 4): ask(group, number, f'kendala {number}')
+    settle(mirror, sheets)
+    slow = iter(['slow'])
+    sheets.fault = lambda kind: next(slow, None) if kind == 'write' else None
+    for label in ('label of kendala 1', 'label of kendala 2'):
+        with group.store.write() as connection: save_review(connection, 3, label, 'maya', NOW)
+        try_round(mirror)
+    settle_somehow(mirror, sheets)
+    assert same(sheets, group.store) and [one[3] for one in reviews_of(group.store)] == ['maya', 'maya']
 
 
 @pytest.mark.parametrize('seed, tickets', [(1, 120), pytest.param(2, 10_000, marks=pytest.mark.bench)])
@@ -233,6 +246,7 @@ def test_a_person_sorts_deletes_and_edits_between_two_rounds(worked, sheets, gro
     assert {(status, who) for *_, status, who in reviews_of(group.store)} == {('CORRECTED', 'sheet')}
     assert caplog.text.count(f'the rows of the tickets {work.gone} were deleted') == 1
     with group.store.write() as connection: change_ticket(connection, work.gone, solver_name='Rudi D')
+    worked.patience = timedelta(0)
     solve(group, late)
     for _ in range(3): follow_round(worked)
     shown = [[plain(cell) for cell in row] for row in sheets.rows('ML_Tracking')[1:]]
