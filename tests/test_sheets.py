@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from threading import Thread
@@ -188,6 +189,15 @@ def test_retry_after_is_what_the_loop_waits(mirror, sheets, group):
     waited = [rest(mirror, n)[1] for n in range(12)]
     assert len(sheets.calls) == 1 + 12 and waited[0] <= 2 and 150 <= waited[-1] <= 300
 
+
+def test_a_start_brings_what_was_there_before(sheets):
+    group = Group(open_store('sqlite://')) # tickets from before there was a spreadsheet
+    ask(group, 1)
+    mirror = mirror_of(sheets, replace(group.store, mirrors=('sheets',)))
+    assert rest(mirror, 0)[0] == 0 and same(sheets, group.store)
+    calls = len(sheets.calls)
+    rest(mirror, 0)
+    assert len(sheets.calls) == calls # nothing waits, and people were looked after a moment ago
 
 def test_what_is_refused_is_parked_with_its_reason_until_it_is_mended(mirror, sheets, group):
     ask(group, 1)

@@ -31,7 +31,7 @@ from .worksheets import (Page, Rows, cells_of, locate, look, look_closer, merge,
 
 _log = logging.getLogger(__name__)
 
-# %% ../../nbs/services/13_mirror.ipynb #8246a39c
+# %% ../../nbs/services/13_mirror.ipynb #faa956dc
 @dataclass
 class Mirror:
     "What a round needs."
@@ -44,6 +44,7 @@ class Mirror:
     book:Book|None=None
     told:set=field(default_factory=set)
     looked:float=float('-inf')      # `monotonic` of the last good round
+    compared:float=float('-inf')    # `monotonic` of the last comparison of everything
 
 @dataclass(frozen=True)
 class Record:
@@ -346,13 +347,17 @@ def announce_differences(mirror:Mirror)->int: # tickets
         announce(connection, sorted(differ))
     return len(differ)
 
-# %% ../../nbs/services/13_mirror.ipynb #6c340dd2
+# %% ../../nbs/services/13_mirror.ipynb #4aa4aca7
 def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # failures, seconds
     "One round, and how long to wait after it."
     began = monotonic()
-    with mirror.store.read() as connection: idle = not waiting(connection, 1)
-    if idle and not failures and began - mirror.looked < 4 * every: return 0, every
-    try: follow_round(mirror)
+    try:
+        if began - mirror.compared > 3600:
+            announce_differences(mirror)
+            mirror.compared = began
+        with mirror.store.read() as connection: idle = not waiting(connection, 1)
+        if idle and not failures and began - mirror.looked < 4 * every: return 0, every
+        follow_round(mirror)
     except (SendLater, Refused) as error:
         if not failures: _log.warning('the spreadsheet: %s', mask(str(error)))
         asked = getattr(error, 'seconds', None)
@@ -366,7 +371,6 @@ def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # fail
 def keep_mirror(mirror:Mirror, stop:Event, every:float=5.0)->None: # seconds
     "Keeps the spreadsheet in step until told to stop."
     failures, wait = 0, 0.0
-    announce_differences(mirror)
     while not stop.wait(wait): failures, wait = rest(mirror, failures, every)
 
 # %% ../../nbs/services/13_mirror.ipynb #655ee792
