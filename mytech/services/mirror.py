@@ -31,7 +31,7 @@ from .worksheets import (Page, Rows, cells_of, locate, look, look_closer, merge,
 
 _log = logging.getLogger(__name__)
 
-# %% ../../nbs/services/13_mirror.ipynb #faa956dc
+# %% ../../nbs/services/13_mirror.ipynb #dd50575d
 @dataclass
 class Mirror:
     "What a round needs."
@@ -42,6 +42,7 @@ class Mirror:
     limit:int=500                   # tickets a round
     bucket:Bucket=field(default_factory=Bucket)
     book:Book|None=None
+    made:bool=False                 # its worksheets are there
     told:set=field(default_factory=set)
     looked:float=float('-inf')      # `monotonic` of the last good round
     compared:float=float('-inf')    # `monotonic` of the last comparison of everything
@@ -285,13 +286,14 @@ def send_all(mirror:Mirror, book:Book, works:list[Work])->None:
         rows = [record.sent for record in work.new.values()]
         send(mirror, partial(book.append, work.sight.page.title, rows), [(work.sight, work.new)])
 
-# %% ../../nbs/services/13_mirror.ipynb #b85c9b21
+# %% ../../nbs/services/13_mirror.ipynb #4969c1fb
 def ready(mirror:Mirror)->Book:
     "The spreadsheet, opened once, with its worksheets."
     if mirror.book is None:
-        book = open_book(mirror.settings, mirror.bucket, mirror.timeout)
-        make_sheets(book, {page.title: page.header for page in pages(mirror.settings)})
-        mirror.book = book
+        mirror.book = open_book(mirror.settings, mirror.bucket, mirror.timeout)
+    if not mirror.made:
+        make_sheets(mirror.book, {page.title: page.header for page in pages(mirror.settings)})
+        mirror.made = True
     return mirror.book
 
 def exchange(mirror:Mirror, ids:list[int])->set[int]: # tickets that have to wait
@@ -307,10 +309,11 @@ def exchange(mirror:Mirror, ids:list[int])->set[int]: # tickets that have to wai
     send_all(mirror, book, works)
     return set().union(*(work.held for work in works))
 
-# %% ../../nbs/services/13_mirror.ipynb #20be267b
+# %% ../../nbs/services/13_mirror.ipynb #f3cba08f
 def note_failure(mirror:Mirror, asked:dict[int,list[int]], error:Exception)->None:
     "Writes down why these tickets wait."
-    refused, reason, mirror.book = isinstance(error, Refused), mask(str(error))[:300], None
+    refused, reason = isinstance(error, Refused), mask(str(error))[:300]
+    if reason.startswith(('400', '404')): mirror.book, mirror.made = None, False
     if reason.startswith('400') and len(asked) > 1:
         mirror.limit, reason = len(asked) // 2, f'refused with others: {reason}'
     o, ids = outbox.c, [n for of in asked.values() for n in of]
@@ -347,7 +350,7 @@ def announce_differences(mirror:Mirror)->int: # tickets
         announce(connection, sorted(differ))
     return len(differ)
 
-# %% ../../nbs/services/13_mirror.ipynb #4aa4aca7
+# %% ../../nbs/services/13_mirror.ipynb #a9f440b9
 def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # failures, seconds
     "One round, and how long to wait after it."
     began = monotonic()
@@ -361,10 +364,10 @@ def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # fail
     except (SendLater, Refused) as error:
         if not failures: _log.warning('the spreadsheet: %s', mask(str(error)))
         asked = getattr(error, 'seconds', None)
-        return failures + 1, pause(failures + 1) if asked is None else asked
+        return failures + 1, pause(failures + 1, longest=60) if asked is None else asked
     except Exception:
         _log.exception('the spreadsheet: trying again')
-        return failures + 1, pause(failures + 1)
+        return failures + 1, pause(failures + 1, longest=60)
     mirror.looked = monotonic()
     return 0, max(every, 5 * (mirror.looked - began))
 
