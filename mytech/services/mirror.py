@@ -350,7 +350,7 @@ def announce_differences(mirror:Mirror)->int: # tickets
         announce(connection, sorted(differ))
     return len(differ)
 
-# %% ../../nbs/services/13_mirror.ipynb #a9f440b9
+# %% ../../nbs/services/13_mirror.ipynb #937f5882
 def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # failures, seconds
     "One round, and how long to wait after it."
     began = monotonic()
@@ -363,8 +363,8 @@ def rest(mirror:Mirror, failures:int, every:float=5.0)->tuple[int,float]: # fail
         follow_round(mirror)
     except (SendLater, Refused) as error:
         if not failures: _log.warning('the spreadsheet: %s', mask(str(error)))
-        asked = getattr(error, 'seconds', None)
-        return failures + 1, pause(failures + 1, longest=60) if asked is None else asked
+        asked, longest = getattr(error, 'seconds', None), 60 if isinstance(error, Refused) else 10
+        return failures + 1, pause(failures + 1, longest=longest) if asked is None else asked
     except Exception:
         _log.exception('the spreadsheet: trying again')
         return failures + 1, pause(failures + 1, longest=60)
