@@ -16,7 +16,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.lock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain extras bench check readme lock clean
+.PHONY: help run pages lab test retrain extras bench check readme lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ help:  ## this list
 	@echo 'Installing what MyTech needs (once, about a minute) ...'
 	@test -x $(BIN)/python || $(MAKE_VENV)
 	@$(INSTALL) setuptools
-	@$(INSTALL) --no-build-isolation --editable .
+	@$(INSTALL) --no-build-isolation --editable '.[pages]'
 	@touch $@
 
 .venv/test: .venv/run
@@ -38,6 +38,13 @@ run: .venv/run  ## start everything on this machine; Ctrl-C stops it
 
 retrain: .venv/run  ## train on all confirmed labels, through the pipeline notebook
 	@$(BIN)/mytech retrain
+
+pages: .venv/run  ## serve the pages alone; Ctrl-C stops them
+	@$(BIN)/mytech run --only pages
+
+lab: .venv/run  ## JupyterLab for analysts, with MyTech in its kernel
+	@$(INSTALL) --no-build-isolation --editable '.[pages,lab]'
+	@$(BIN)/jupyter lab --notebook-dir .
 
 EXTRAS ?= tune,mlflow
 extras: .venv/run  ## install optional parts, as in make extras EXTRAS=tune,mlflow

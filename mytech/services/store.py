@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'media', 'predictions', 'reviews', 'shadows', 'actions',
-           'duties', 'sheet_rows', 'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate',
+           'duties', 'passes', 'sheet_rows', 'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate',
            'connect_database', 'StoreError', 'open_store', 'insert_new', 'count', 'counted']
 
 # %% ../../nbs/services/00_store.ipynb #9f1c29a0
@@ -141,6 +141,16 @@ duties = Table('duties', metadata,
     Column('name', String(64), primary_key=True),
     Column('at', UtcDateTime, nullable=False),
     Column('state', JSON, nullable=False, default=dict))
+
+# %% ../../nbs/services/00_store.ipynb #37151f69
+passes = Table('passes', metadata,
+    Column('id', Key, primary_key=True),
+    Column('digest', String(64), nullable=False, unique=True), # of a link, then of a session
+    Column('user_id', BigInteger, nullable=False, index=True),
+    Column('user_name', Text, nullable=False),
+    Column('made_at', UtcDateTime, nullable=False),
+    Column('expires_at', UtcDateTime, nullable=False),
+    Column('used_at', UtcDateTime))
 
 # %% ../../nbs/services/00_store.ipynb #32c31cfa
 sheet_rows = Table('sheet_rows', metadata,
