@@ -31,7 +31,7 @@ from mytech.bots.inbox import connect_bot, fetch_file
 from mytech.core.config import SettingsError, load_settings
 from mytech.doctor import check_media, check_store, examine
 from mytech.services.media import LIMIT, SHOWN, Keeper, disposition, keep_file, open_shelf, sniff
-from mytech.services.outbox import Refused, SendLater, deliver
+from mytech.services.outbox import LEASE, Refused, SendLater, deliver
 from mytech.services.store import media, open_store, outbox
 
 NOW = datetime.fromtimestamp(NINE + 7200, timezone.utc)
@@ -205,7 +205,7 @@ def test_killed_between_upload_and_commit_uploads_once_more_and_leaves_one_objec
     child.start()
     child.join(20)
     assert child.exitcode == 9 and len(house.names()) == 1 and house.rows(media) == [] and len(house.waits()) == 1
-    house.work()
+    assert asyncio.run(house.round()) == 0 and asyncio.run(house.round(NOW + LEASE)) == 1
     assert house.names() == [f'{DAY}/-7/10_1.jpg'] and len(house.rows(media)) == 1 and house.waits() == []
     assert house.urls() == [f'/media/{DAY}/-7/10_1.jpg']
 

@@ -45,6 +45,7 @@ from test_store import (
     test_a_naive_time_is_refused,
     test_a_reader_sees_one_moment_and_holds_up_no_writer,
     test_a_ticket_needs_its_chat,
+    test_another_one_takes_over_from_who_died,
     test_counters_by_day,
     test_insert_new_says_how_many_were_new,
     test_many_writers_lose_nothing,
@@ -52,9 +53,12 @@ from test_store import (
     test_nothing_is_kept_of_a_reader,
     test_opening_again_keeps_what_is_there,
     test_processes_that_open_a_new_database_at_once,
+    test_several_senders_send_each_message_once_and_every_lane_in_order,
     test_the_migrations_make_the_declared_tables,
     test_times_are_aware_whatever_zone_they_had,
     test_up_down_and_up_again,
+    test_what_is_being_sent_is_nobody_elses_however_long_it_takes,
+    test_what_was_parked_is_told_and_tried_again,
 )
 from test_teacher import (
     test_a_kept_promise_that_is_sent_again_costs_nothing,

@@ -1,4 +1,5 @@
 """The database: migrations, strangers, crowds, and disks that are full, locked or read-only."""
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -6,7 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from importlib.resources import files
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
+from time import monotonic, sleep
 
 import alembic.command
 import pytest
@@ -17,8 +19,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
+from mytech.services import outbox as outbox_module
+from mytech.services.outbox import LEASE, Refused, SendLater, behind, claim, deliver, enqueue, retry
 from mytech.services.store import (StoreError, chats, connect_database, count, counted, insert_new, metadata, migrate,
-                                   open_store, shadows, tickets)
+                                   open_store, outbox, shadows, tickets)
 
 NOW = datetime(2026, 11, 20, 2, 30, tzinfo=timezone.utc)
 
@@ -218,6 +222,77 @@ def test_a_naive_time_is_refused(store):
     with pytest.raises(sa.exc.StatementError, match='need an aware time'), store.write() as connection:
         count(connection, 'chatter', NOW)
         connection.execute(sa.select(tickets).where(tickets.c.tech_at == datetime(2026, 11, 20)))
+
+
+# The outbox, when several send
+
+def put(store, *lanes, within=None):
+    with store.write() as connection:
+        for n, lane in enumerate(lanes): enqueue(connection, 'teacher', {'lane': lane, 'n': n}, NOW, within)
+
+
+def test_several_senders_send_each_message_once_and_every_lane_in_order(url):
+    stores, together, sent = [open_store(url) for _ in range(3)], Barrier(3), []
+    put(stores[0], *(n % 30 for n in range(150)))
+
+    async def send(payload):
+        await asyncio.sleep(.001)      # while the others look, too
+        sent.append(payload)
+
+    def serve(store):
+        together.wait(20)
+        alone = 0
+        while alone < 20:              # rounds in which the others have everything
+            alone = 0 if asyncio.run(deliver(store, 'teacher', send, NOW, limit=7)) else alone + 1
+    with ThreadPoolExecutor(3) as crowd: list(crowd.map(serve, stores))
+    assert sorted(payload['n'] for payload in sent) == list(range(150)), 'each once'
+    for lane in range(30): assert [payload['n'] for payload in sent if payload['lane'] == lane] == list(range(lane, 150, 30))
+    for store in stores: store.close()
+
+
+def test_what_is_being_sent_is_nobody_elses_however_long_it_takes(url, monkeypatch):
+    monkeypatch.setattr(outbox_module, 'LEASE', timedelta(seconds=1.5))
+    slow, other, sending, done, began = open_store(url), open_store(url), Event(), Event(), monotonic()
+    put(slow, 'a')
+
+    async def send(payload):
+        sending.set()
+        await asyncio.to_thread(done.wait, 20)
+    thread = Thread(target=lambda: asyncio.run(deliver(slow, 'teacher', send, NOW)))
+    thread.start()
+    assert sending.wait(20)
+    while (passed := monotonic() - began) < 2.6:
+        with other.write() as connection: assert claim(connection, 'teacher', NOW + timedelta(seconds=passed - .75)) == []
+        sleep(.02)
+    done.set()
+    thread.join(20)
+    with other.read() as connection: assert not connection.execute(sa.select(outbox)).all()
+    for store in (slow, other): store.close()
+
+
+def test_another_one_takes_over_from_who_died(store):
+    put(store, 'a', 'a', 'b')
+    with store.write() as connection: assert [row.payload['n'] for row in claim(connection, 'teacher', NOW)] == [0, 2]
+    with store.write() as connection: assert claim(connection, 'teacher', NOW + LEASE - timedelta(seconds=1)) == []
+    with store.write() as connection: assert [row.payload['n'] for row in claim(connection, 'teacher', NOW + LEASE)] == [0, 2]
+
+
+def test_what_was_parked_is_told_and_tried_again(store):
+    put(store, 'a', 'b')
+    put(store, 'c', within=timedelta(minutes=1))
+    fails = {'a': Refused('no such chat'), 'b': SendLater('busy'), 'c': Refused('too late anyway')}
+
+    async def send(payload):
+        if fails: raise fails[payload['lane']]
+    assert asyncio.run(deliver(store, 'teacher', send, NOW)) == 0
+    with store.write() as connection:
+        found, = behind(connection, NOW)
+        assert (found['waiting'], found['parked'], found['error']) == (3, 2, 'too late anyway'), 'not what will come right by itself'
+        assert retry(connection, NOW, 'sheets') == 0 and retry(connection, NOW) == 2
+        assert behind(connection, NOW) == [] and len(behind(connection, NOW + timedelta(minutes=11))) == 1
+    fails.clear()
+    assert asyncio.run(deliver(store, 'teacher', send, NOW + timedelta(minutes=5))) == 2, 'c is not needed any more'
+    with store.read() as connection: assert not connection.execute(sa.select(outbox)).all()
 
 
 # Bad moments
