@@ -105,7 +105,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(url):
         alembic.command.upgrade(alembic_config(connection), '0001')
         connection.execute(chats.insert(), {'id': -1, 'group_id': -1, 'label': 'of last year'})
         connection.execute(tickets.insert(), {'id': 7, 'chat_id': -1, 'tech_message_id': 1, 'tech_user_id': 1, 'tech_at': NOW})
-    added = {'shadows', 'actions', 'duties', 'sheet_rows', 'media', 'passes'}
+    added = {'shadows', 'actions', 'duties', 'sheet_rows', 'media', 'passes', 'answers'}
     assert set(sa.inspect(engine).get_table_names()) == set(metadata.tables) - added | {'alembic_version'}
     engine.dispose()
     store = open_store(url)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['metadata', 'Key', 'chats', 'tickets', 'ticket_messages', 'media', 'predictions', 'reviews', 'shadows', 'actions',
-           'duties', 'passes', 'sheet_rows', 'updates', 'outbox', 'counters', 'UtcDateTime', 'Store', 'migrate',
-           'connect_database', 'StoreError', 'open_store', 'insert_new', 'count', 'counted']
+           'duties', 'passes', 'sheet_rows', 'answers', 'updates', 'outbox', 'counters', 'UtcDateTime', 'Store',
+           'migrate', 'connect_database', 'StoreError', 'open_store', 'insert_new', 'count', 'counted']
 
 # %% ../../nbs/services/00_store.ipynb #9f1c29a0
 from collections.abc import Iterator
@@ -160,6 +160,13 @@ sheet_rows = Table('sheet_rows', metadata,
     Column('sent', JSON(none_as_null=True)),           # on their way, and no answer yet
     Column('at', UtcDateTime, nullable=False),         # of what was sent last
     Column('gone', Boolean, nullable=False, default=False)) # a person deleted the row
+
+# %% ../../nbs/services/00_store.ipynb #98f3ed18
+answers = Table('answers', metadata,
+    Column('question', String(64), primary_key=True), # SHA-256
+    Column('model', String(80), primary_key=True),
+    Column('label', Text, nullable=False),
+    Column('at', UtcDateTime, nullable=False, index=True))
 
 # %% ../../nbs/services/00_store.ipynb #ee00e8c3
 updates = Table('updates', metadata,
