@@ -68,6 +68,8 @@ from test_teacher import (
     test_an_hour_later_nobody_waits,
     test_its_word_is_worth_what_reviews_say,
     test_the_budget_outlives_a_restart,
+    test_two_collectors_never_ask_about_the_same_ticket,
+    test_what_was_answered_is_known_after_a_restart_and_to_others,
     fake,
 )
 from test_teacher import house as house # the name is also that of a local

@@ -27,8 +27,8 @@ from mytech.ops.semi_supervised import read_teacher
 from mytech.services.cascade import PRIOR, look_again, open_cascade, opinions, promise, run_cascade, second_opinion, trust
 from mytech.services.outbox import Refused, SendLater
 from mytech.services.predictor import Predictor
-from mytech.services.store import open_store, outbox, predictions
-from mytech.services.teacher import Breaker, NoLabel, open_gemini, read_label, spent
+from mytech.services.store import answers, open_store, outbox, predictions
+from mytech.services.teacher import KEPT, Breaker, NoLabel, open_gemini, read_label, remember, spent
 from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 LABELS = ('LOGIN', 'OTP', 'ORDER')
@@ -267,6 +267,45 @@ def test_the_same_words_are_asked_about_once(fake, house):
     house.arrive('reset totp an. Budi Santoso', 'reset totp an. Siti', 'reset totp an Rudi')
     assert house.look() == 3 and len(fake.heard) == 2, 'an. and an are two'
     assert house.said() == [('LOGIN', 'hybrid')] * 3
+
+
+def test_what_was_answered_is_known_after_a_restart_and_to_others(fake, url):
+    fake.label = lambda message, labels: 'OTP'
+    house = House(fake.base, url)
+    house.arrive('otp blm masuk an. Budi')
+    house.look()
+    house.store.close()
+    for changes, heard in (({}, 1), ({'gemini_model_name': 'another'}, 2)):
+        other = House(fake.base, url, **changes)
+        other.number = 10 + heard
+        other.arrive('otp blm masuk an. Siti')
+        assert other.look() == 1 and other.said()[-1] == ('OTP', 'gemini') and len(fake.heard) == heard
+        assert other.spent().get('recalled') == 1
+        if not changes: other.store.close()
+    other.model.labels = ('LOGIN', 'ORDER')
+    fake.label = lambda message, labels: 'ORDER'
+    other.arrive('otp blm masuk an. Rudi')
+    assert other.look() == 1 and other.said()[-1] == ('ORDER', 'gemini') and len(fake.heard) == 3, 'a label of before'
+    with other.store.write() as connection:
+        assert all('budi' not in str(row).lower() for row in connection.execute(sa.select(answers)))
+        remember(connection, 'q', 'm', 'OTP', later := datetime.now(timezone.utc) + KEPT + timedelta(days=1))
+        assert [row.at for row in connection.execute(sa.select(answers))] == [later], 'it does not grow for ever'
+    other.store.close()
+
+
+def test_two_collectors_never_ask_about_the_same_ticket(fake, url):
+    first = House(fake.base, url)
+    second = House(fake.base, url)
+    first.arrive(*(f'login gagal {a}{b}' for a in 'abcde' for b in 'fghij'))
+    stop = Event()
+    crowd = [Thread(target=run_cascade, args=[house.cascade, stop, .01]) for house in (first, second)]
+    for thread in crowd: thread.start()
+    until(lambda: not first.rows(outbox))
+    stop.set()
+    for thread in crowd: thread.join(10)
+    assert len(fake.heard) == len(set(fake.messages())) == first.spent()['calls'] == 25
+    assert first.said() == [('LOGIN', 'hybrid')] * 25
+    for house in (first, second): house.store.close()
 
 
 def test_what_the_doctor_says(fake, house):

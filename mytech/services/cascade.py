@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['log', 'PRIOR', 'ENOUGH', 'WEIGHT', 'Opinion', 'LESSONS', 'promise', 'undecided', 'amend', 'learned', 'trust',
-           'second_opinion', 'Cascade', 'consult', 'open_cascade', 'look_again', 'run_cascade', 'opinions', 'lessons']
+           'second_opinion', 'Cascade', 'consult', 'conclude', 'open_cascade', 'look_again', 'run_cascade', 'opinions',
+           'sources', 'lessons']
 
-# %% ../../nbs/services/11_cascade.ipynb #6085bcc7
+# %% ../../nbs/services/11_cascade.ipynb #e67a57cc
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
@@ -14,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from threading import Event, Lock
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.config import Settings
 from ..core.schema import Prediction, Source
-from ..ml.classifier import Scored
+from ..ml.classifier import Scored, SymptomClassifier
 from ..ml.decision import decide
 from .outbox import Refused, SendLater, announce, deliver, enqueue
 from .predictor import Predictor
@@ -103,7 +104,7 @@ def second_opinion(
     top = ((label, confidence), *rest)[:len(own.top)]
     return replace(own, label=label, confidence=confidence, top=top), source
 
-# %% ../../nbs/services/11_cascade.ipynb #0f5f1ded
+# %% ../../nbs/services/11_cascade.ipynb #0b84c877
 @dataclass(frozen=True)
 class Cascade:
     "What a second look needs."
@@ -112,28 +113,33 @@ class Cascade:
     predict: Predictor
     teacher: Teacher
 
-def _note(store:Store, name:str)->None:
-    with store.write() as connection:
-        count(connection, f'teacher_{name}', datetime.now(timezone.utc))
-
 def consult(cascade:Cascade, payload:dict)->None:
     "Keeps one promise. Raises `SendLater` or `Refused`."
     store, served = cascade.store, cascade.predict.live.current()
+    cascade.teacher.breaker.check()
     with store.read() as connection: ticket = undecided(connection, payload)
     if ticket is None or served is None or not any(map(str.strip, ticket)): return
-    version, model = served
-    own = model.predict_many([ticket.tech_text], [ticket.solving], num_threads=1)[0]
+    own = served[1].predict_many([ticket.tech_text], [ticket.solving], num_threads=1)[0]
     if own.confidence >= cascade.settings.gemini_cascade_threshold: return
-    try: label = cascade.teacher(ticket.tech_text, ticket.solving, model.labels)
-    except NoLabel as error: return _note(store, str(error))
-    with store.write() as connection:
-        both, source = second_opinion(own, label, trust(connection))
-        status = decide(both, cascade.predict.policy(version, model))
-        said = Prediction(label, both.confidence, status, both.top, source, f'v{version}')
-        done = amend(connection, payload, said)
-    _note(store, 'too_late' if not done else 'agreed' if source is Source.HYBRID else 'differed')
+    try: label = cascade.teacher(ticket.tech_text, ticket.solving, served[1].labels)
+    except NoLabel as error:
+        with store.write() as connection:
+            return count(connection, f'teacher_{error}', datetime.now(timezone.utc))
+    conclude(cascade, payload, *served, own, label)
 
-# %% ../../nbs/services/11_cascade.ipynb #9a635dca
+def conclude(cascade:Cascade, payload:dict, version:int, model:SymptomClassifier, own:Scored,
+             label:str)->None: # label: the teacher's
+    "Amends the prediction, and counts what came of it."
+    with cascade.store.read() as connection: trusted = trust(connection)
+    both, source = second_opinion(own, label, trusted)
+    status = decide(both, cascade.predict.policy(version, model))
+    said = Prediction(label, both.confidence, status, both.top, source, f'v{version}')
+    with cascade.store.write() as connection:
+        done = amend(connection, payload, said)
+        word = 'too_late' if not done else 'agreed' if source is Source.HYBRID else 'differed'
+        count(connection, f'teacher_{word}', datetime.now(timezone.utc))
+
+# %% ../../nbs/services/11_cascade.ipynb #6f5397c6
 def open_cascade(settings:Settings, store:Store, predict:Predictor)->Cascade|None:
     "None while it is off. Raises `SettingsError` without a key, or without the extra."
     if not settings.gemini_enabled: return None
@@ -143,7 +149,10 @@ def open_cascade(settings:Settings, store:Store, predict:Predictor)->Cascade|Non
 
 async def look_again(cascade:Cascade)->int: # promises kept
     "One round through the outbox, one ticket after the other."
-    async def send(payload:dict)->None: consult(cascade, payload)
+    if cascade.teacher.breaker.left: return 0
+    turn = asyncio.Lock()
+    async def send(payload:dict)->None:
+        async with turn: await asyncio.to_thread(consult, cascade, payload)
     return await deliver(cascade.store, 'teacher', send, datetime.now(timezone.utc))
 
 def run_cascade(cascade:Cascade, stop:Event, every:float=1.0)->None:
@@ -171,6 +180,18 @@ def opinions(cascade:Cascade|None)->Opinion:
         except (NoLabel, Refused, SendLater): return None
         finally: turn.release()
     return ask
+
+# %% ../../nbs/services/11_cascade.ipynb #67fd6181
+def sources(
+    connection:Connection,
+    start:datetime,  # aware
+    end:datetime,    # aware, not in it
+)->dict[str,int]:    # lightgbm, gemini, hybrid, where there are any
+    "How many labels of this time each source has given."
+    p = predictions.c
+    made = (p.predicted_at >= start) & (p.predicted_at < end)
+    found = select(p.source, func.count()).where(made).group_by(p.source).order_by(p.source)
+    return dict(map(tuple, connection.execute(found)))
 
 # %% ../../nbs/services/11_cascade.ipynb #581487e8
 LESSONS = 'text', 'solving', 'label'

@@ -109,7 +109,7 @@ def open_gemini(
         return Reply(''.join(parts), said.usage_metadata.total_token_count)
     return ask
 
-# %% ../../nbs/services/10_teacher.ipynb #71f2cb1f
+# %% ../../nbs/services/10_teacher.ipynb #1f06bdc6
 @dataclass
 class Breaker:
     "Leaves somebody alone who keeps failing. For one thread."
@@ -120,10 +120,14 @@ class Breaker:
     until: float = 0                             # by `clock`
     reason: str = ''                             # of the last failure
 
+    @property
+    def left(self)->float:
+        "Seconds for which nobody asks."
+        return max(self.until - self.clock(), 0.0)
+
     def check(self)->None:
         "Raises `SendLater` while it rests."
-        left = self.until - self.clock()
-        if left > 0: raise SendLater(f'left alone for a while: {self.reason}', left)
+        if self.left: raise SendLater(f'left alone for a while: {self.reason}', self.left)
 
     def fail(self, reason:str)->None:
         "One more failure."
