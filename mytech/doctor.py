@@ -6,7 +6,7 @@
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
            'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_mlflow', 'examine']
 
-# %% ../nbs/96_doctor.ipynb #a436d77d
+# %% ../nbs/96_doctor.ipynb #53c4b79e
 import asyncio
 import shutil
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from .ml.classifier import SymptomClassifier
 from .services.archive import lacking, open_archive
 from .services.media import open_shelf
 from .services.mlflow_follower import destination, status
-from .services.outbox import backlog
+from .services.outbox import behind
 from .services.registry import checked, current
 from .services.sheets import check_header, first_row, open_book
 from .services.store import open_store, tickets, updates
@@ -68,7 +68,7 @@ def check_disk(settings:Settings)->list[Finding]:
     return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free',
                     '' if free > 1 else 'make room')]
 
-# %% ../nbs/96_doctor.ipynb #adc673a9
+# %% ../nbs/96_doctor.ipynb #a5037e49
 def check_store(settings:Settings)->list[Finding]:
     "The database: opens, and what it holds."
     store = open_store(settings.database_url)
@@ -76,14 +76,20 @@ def check_store(settings:Settings)->list[Finding]:
         number = connection.execute(select(func.count()).select_from(tickets)).scalar()
         waiting, aside = (connection.execute(select(func.count()).where(which)).scalar()
                           for which in (updates.c.handled_at.is_(None), updates.c.error != ''))
-        boxes = backlog(connection)
+        boxes = behind(connection, datetime.now(timezone.utc))
     store.close()
     found = [Finding('ok', 'DATABASE_URL', f'{number} tickets, {waiting} updates waiting')]
     if aside: found.append(Finding('look', 'inbox', f'{aside} updates were set aside',
                                    'the column error of the table updates says why'))
-    return found + [Finding('look', f"outbox {box['destination']}", f"{box['waiting']} wait, "
-                            f"{box['parked']} of them refused: {box['error']}", 'mend the reason')
-                    for box in boxes if box['error']]
+    return found + list(map(_behind, boxes))
+
+def _behind(box:dict)->Finding: # of `outbox.behind`
+    what, said = f"outbox {box['destination']}", box['error'] or 'does nobody send it?'
+    if box['parked']:
+        return Finding('look', what, f"{box['waiting']} wait, {box['parked']} of them refused: {said}",
+                       'mend the reason, then `mytech queue retry`')
+    return Finding('look', what, f"{box['waiting']} wait, since {box['oldest']:%d %b %H:%M} UTC: {said}",
+                   '`mytech run` tries again by itself')
 
 # %% ../nbs/96_doctor.ipynb #b2120ac7
 def check_model(settings:Settings)->list[Finding]:

@@ -54,7 +54,8 @@ class Admins:
 
     def sends(self):
         with self.store.write() as connection:
-            rows = connection.execute(outbox.select().where(outbox.c.destination != f'retrain:{BOT}').order_by(outbox.c.id)).all()
+            mine = outbox.c.destination.endswith(f':{BOT}') & (outbox.c.destination != f'retrain:{BOT}')
+            rows = connection.execute(outbox.select().where(mine).order_by(outbox.c.id)).all()
             connection.execute(outbox.delete().where(outbox.c.id.in_([row.id for row in rows])))
         toasts = [row.payload['text'] for row in rows if 'query' in row.payload]
         return [self.place(row.payload) for row in rows if 'view' in row.payload], toasts

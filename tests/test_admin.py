@@ -3,19 +3,20 @@ import inspect
 import json
 import re
 import string
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from admin_desk import BOT, BUDI, LABELS, MAYA, RINA, TECH, Admins, tickets
 
 from sqlalchemy.exc import OperationalError
 
-from mytech.bots import admin, admin_bot, admin_model, admin_reports, admin_review, admin_training
+from mytech.bots import admin, admin_backlog, admin_bot, admin_model, admin_reports, admin_review, admin_training
 from mytech.bots.admin import WrongArgument, button_data, read_arguments, sheets, turned
 from mytech.bots.admin_bot import BOOK, MENU, batch_opener, menu
 from mytech.bots.inbox import handle_pending, store_updates
 from mytech.core.texts import catalogue, say
-from mytech.services.store import actions, counted, open_store, outbox, reviews
+from mytech.services.outbox import enqueue
+from mytech.services.store import actions, count, counted, open_store, outbox, predictions, reviews
 
 APPS = {'MIT': 'MyTech', 'MIS': 'MyStaff'}
 
@@ -205,6 +206,42 @@ def test_every_button_leads_somewhere(desk, full, tmp_path):
     assert len(seen) > 40
 
 
+@pytest.mark.parametrize('language, line, button', [('id', 'Spreadsheet: 3 menunggu, terlama 2 jam', 'Coba lagi (2)'),
+                                                    ('en', 'Spreadsheet: 3 waiting, the oldest for 2 hours', 'Try again (2)')])
+def test_what_was_refused_is_told_and_an_admin_has_it_tried_again(desk, language, line, button):
+    desk.changes = {'bot_language': language}
+    now = datetime.now(timezone.utc)
+    with desk.store.write() as connection:
+        for n in range(3): enqueue(connection, 'sheets', {'lane': n, 'ticket': n}, now - timedelta(hours=2.5))
+        enqueue(connection, 'media:7000', {'lane': 1}, now - timedelta(minutes=5))
+    fine = desk.types('/stats')[0]
+    assert line in fine.text and '<i>' not in fine.text.partition(line)[2] and 'Foto' not in fine.text and button not in str(fine.buttons)
+    with desk.store.write() as connection:
+        refused = outbox.update().where(outbox.c.destination == 'sheets', outbox.c.payload['lane'].as_integer() < 2)
+        connection.execute(refused.values(parked=True, error='403 <no permission>'))
+    told = desk.types('/stats')[0]
+    assert line in told.text and '403 &lt;no permission&gt;' in told.text
+    shown, toasts = desk.presses(told, button)
+    assert toasts == [say('resent', language, n=2)] and shown[0].id == told.id and button not in str(shown[0].buttons)
+    assert [row.parked for row in desk.rows(outbox)] == [False] * 4
+    [audit] = [row for row in desk.rows(actions) if row.action == 'resend']
+    assert (audit.user_id, audit.before, audit.after) == (MAYA, {'sheets': 2}, {'again': 2})
+
+
+def test_whose_labels_they_are_and_what_they_cost(desk):
+    ids = tickets(desk.store, 5, ago=0)
+    assert 'Gemini' not in desk.view('stats').text
+    with desk.store.write() as connection:
+        for ticket_id, source in zip(ids, ('gemini', 'hybrid', 'hybrid')):
+            connection.execute(predictions.update().where(predictions.c.ticket_id == ticket_id).values(source=source))
+        for name, n in (('calls', 9), ('recalled', 4), ('failed', 2), ('garbage', 1)): count(connection, f'teacher_{name}', datetime.now(timezone.utc), n)
+    desk.changes = {'gemini_enabled': True, 'gemini_daily_calls': 9}
+    for view in (['stats'], ['report', 'week', '']):
+        text = desk.view(*view).text
+        assert 'Label: 2 model · 1 Gemini · 2 keduanya' in text and '4 dari ingatan · 3 gagal' in text
+        assert ('9 dari 9 panggilan' in text and text.count('gagal ⚠️') == 1) == (view == ['stats'])
+
+
 def test_long_answers_are_paged_without_loss(desk):
     text = '\n\n'.join(f'<b>{n}</b> KENDALA <i>LOGIN</i>\n{"x" * 60}' for n in range(80))
     parts = sheets(text, 1000)
@@ -235,7 +272,7 @@ def test_every_sentence_is_there_in_both_languages():
 
 
 def test_every_key_that_the_bot_uses_exists():
-    sources = ''.join(inspect.getsource(module) for module in (admin, admin_bot, admin_model, admin_reports, admin_review, admin_training))
+    sources = ''.join(inspect.getsource(module) for module in (admin, admin_backlog, admin_bot, admin_model, admin_reports, admin_review, admin_training))
     used = set(re.findall(r"say\(\s*'(\w+)'", sources)) | set(re.findall(r"'say', '(\w+)'", sources))
     assert len(used) > 60 and used <= set(catalogue())
 

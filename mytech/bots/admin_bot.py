@@ -7,9 +7,10 @@ __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 
            'send_file', 'deliver_page', 'told', 'send_slow', 'train_in_chat', 'send_any', 'batch_opener', 'speak',
            'administer']
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #846aa847
+# %% ../../nbs/bots/10_admin_bot.ipynb #800b4696
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,8 +22,8 @@ from telegram import BotCommand, BotCommandScopeAllPrivateChats, InputMediaPhoto
 from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from . import (admin_model, admin_reports, admin_review, admin_training, suggest,
-                         watch)
+from . import (admin_backlog, admin_model, admin_reports, admin_review, admin_training,
+                         suggest, watch)
 from .admin import (Book, Command, Look, Office, Page, keyboard, opens, take, turned,
                                unknown, view_say, wrong)
 from .admin_training import Train, train_and_tell
@@ -32,8 +33,9 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #716156df
-_parts = (admin_reports, admin_review, admin_model, admin_training, suggest, watch)
+# %% ../../nbs/bots/10_admin_bot.ipynb #4c6683a6
+_parts = (admin_reports, admin_backlog, admin_review, admin_model, admin_training, suggest,
+          watch)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
@@ -131,13 +133,14 @@ async def deliver_page(office:Office, bot:ExtBot, payload:dict)->None:
     keys = {'reply_markup': {'inline_keyboard': keyboard(page, payload['owner'])}}
     await (send_page if new else edit_page)(bot, payload, page, photo, keys)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #1765c23d
+# %% ../../nbs/bots/10_admin_bot.ipynb #d37eca51
 @contextmanager
 def told()->Iterator[None]:
     "Telegram's errors as what the outbox understands: `SendLater` or `Refused`."
     try: yield
     except (BadRequest, Forbidden) as error:
-        if 'not modified' not in str(error): raise Refused(str(error)) from error
+        done = re.search('not modified|query is too old', str(error), re.IGNORECASE)
+        if not done: raise Refused(str(error)) from error
     except RetryAfter as error:
         wait = error.retry_after
         seconds = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)

@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['COMMANDS', 'VIEWS', 'DEEDS', 'latest', 'numbered', 'week_meant', 'period_of', 'title', 'neighbours', 'kinds', 'apps',
-           'moved', 'percent', 'lasting', 'mark', 'checked_line', 'model_lines', 'ticket_lines', 'view_stats',
-           'view_report', 'view_report_file', 'on_report', 'part_lines', 'view_tickets', 'view_tickets_file',
-           'on_tickets', 'link', 'view_open', 'trend_lines', 'view_trend', 'view_trend_file', 'on_trend_month',
-           'on_trend_week', 'view_hour']
+           'moved', 'percent', 'mark', 'checked_line', 'model_lines', 'ticket_lines', 'view_stats', 'view_report',
+           'view_report_file', 'on_report', 'part_lines', 'view_tickets', 'view_tickets_file', 'on_tickets', 'link',
+           'view_open', 'trend_lines', 'view_trend', 'view_trend_file', 'on_trend_month', 'on_trend_week', 'view_hour']
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #b5d1028d
+# %% ../../nbs/bots/06_admin_reports.ipynb #c06c0185
 from collections.abc import Callable
 from datetime import date, datetime
 from html import escape
@@ -18,6 +17,7 @@ from textwrap import shorten
 import pandas as pd
 
 from .admin import Ask, Button, Command, Look, Page, WrongArgument, row, short_day, show
+from .admin_backlog import backlog_lines, lasting, resend_row, teacher_lines
 from ..ops.card import changed, period_title, told
 from ..ops.charts import model_chart, ticket_chart, trend_chart
 from ..ops.periods import Period, current, month, quarter, week_of_month
@@ -90,7 +90,7 @@ def apps(look:Look, view:str, period:Period, app:str)->tuple[Button, ...]:
     return row(*((f'•\xa0{name}' if code == app else name, view, period.kind, period.first, code)
                  for code, name in names.items()))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #c61e6435
+# %% ../../nbs/bots/06_admin_reports.ipynb #fa36f99a
 def moved(look:Look, now:float|None, before:float|None, unit:str)->str:
     "What became of it since before, behind a space; empty when there is nothing to compare."
     shown = changed(now, before, unit, look.settings.bot_language)
@@ -100,11 +100,6 @@ def percent(look:Look, share:float|None)->str:
     "A share as percent; a dash when there is none."
     missing = share is None or pd.isna(share)
     return told(None if missing else share, 'percent', look.settings.bot_language)
-
-def lasting(look:Look, hours:float)->str:
-    "A stretch of time in the largest unit that fits."
-    if hours >= 48: return look.say('days', n=int(hours // 24))
-    return look.say('hours', n=int(hours)) if hours >= 1 else look.say('minutes', n=int(60 * hours))
 
 # %% ../../nbs/bots/06_admin_reports.ipynb #6f340492
 def mark(wrong:bool)->str: return ' ⚠️' if wrong else ''
@@ -141,7 +136,7 @@ def ticket_lines(look:Look, n:TicketNumbers, before:TicketNumbers)->list[str]:
             + moved(look, sla.compliance, before.sla.compliance, 'percent'),
             look.say('response', median=told(sla.median, 'minutes', language))]
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #b46aca6d
+# %% ../../nbs/bots/06_admin_reports.ipynb #48b72cd4
 def view_stats(look:Look)->Page:
     "Today so far, beside yesterday at the same time."
     zone, language = look.settings.timezone, look.settings.bot_language
@@ -153,20 +148,23 @@ def view_stats(look:Look)->Page:
         look.say('stats_head', day=short_day(local, language), time=f'{local:%H:%M}'), '',
         *ticket_lines(look, asked.numbers, asked.before), '',
         look.say('stats_model', version=f'v{version}' if version else '–'),
-        *model_lines(look, said.numbers, said.before, said.pending)])
+        *model_lines(look, said.numbers, said.before, said.pending),
+        *teacher_lines(look, today), *backlog_lines(look)])
     return Page(text, (
+        resend_row(look),
         row((look.say('button_review'), '+next'), (look.say('button_open'), '+open')),
         row((look.say('button_tickets'), '+tickets', 'month', '', ''),
             (look.say('button_report'), '+report', 'week', '')),
         row((look.say('button_refresh'), 'stats'))))
 
-# %% ../../nbs/bots/06_admin_reports.ipynb #cfc6a8a2
+# %% ../../nbs/bots/06_admin_reports.ipynb #c9d7496f
 def view_report(look:Look, kind:str, first:str)->Page:
     "What the model did in a week or a month."
     period, language = period_of(look, kind, first), look.settings.bot_language
     report = model_report(look.connection, period, look.now)
     text = '\n'.join([look.say('report_head', period=title(look, period)), '',
-                      *model_lines(look, report.numbers, report.before, report.pending)])
+                      *model_lines(look, report.numbers, report.before, report.pending),
+                      *teacher_lines(look, period)])
     return Page(text, (neighbours(look, 'report', period),
                        row(*kinds(look, 'report', period, ('week', 'month')),
                            (look.say('button_excel'), '+report_file', kind, period.first))),

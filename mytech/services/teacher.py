@@ -6,13 +6,13 @@
 __all__ = ['RULES', 'Ask', 'KEPT', 'rules_for', 'request_of', 'NoLabel', 'Reply', 'read_label', 'open_gemini', 'Breaker', 'spent',
            'digest', 'recall', 'remember', 'Teacher']
 
-# %% ../../nbs/services/10_teacher.ipynb #a02a23f0
+# %% ../../nbs/services/10_teacher.ipynb #e598328b
 import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from hashlib import sha256
 
 from sqlalchemy import func, select
@@ -134,19 +134,17 @@ class Breaker:
         self.failures, self.reason = self.failures + 1, reason
         if self.failures >= self.most: self.until = self.clock() + self.rest
 
-# %% ../../nbs/services/10_teacher.ipynb #c27fbe3a
+# %% ../../nbs/services/10_teacher.ipynb #d5108e35
 def spent(
     connection:Connection,
-    now:datetime,
-    since:datetime|None=None, # the same day
+    first:date,           # a day, or a moment of it, in UTC
+    last:date|None=None,  # the same day
 )->dict[str,int]:
-    "What the UTC days have cost and come to: calls, tokens, agreed, differed, each failure."
-    c = counters.c
-    first, last = (at.astimezone(timezone.utc).strftime('%Y-%m-%d') for at in (since or now, now))
-    found = select(c.name, func.sum(c.count)).where(c.day.between(first, last),
-                                                    c.name.startswith('teacher_', autoescape=True))
-    found = connection.execute(found.group_by(c.name).order_by(c.name))
-    return {name.partition('_')[2]: int(number) for name, number in found}
+    "What these days have cost and come to: calls, tokens, agreed, differed, each failure."
+    c, days = counters.c, (f'{first:%Y-%m-%d}', f'{last or first:%Y-%m-%d}')
+    ours = c.day.between(*days) & c.name.startswith('teacher_', autoescape=True)
+    found = select(c.name, func.sum(c.count)).where(ours).group_by(c.name).order_by(c.name)
+    return {name.partition('_')[2]: int(number) for name, number in connection.execute(found)}
 
 # %% ../../nbs/services/10_teacher.ipynb #0a9be0f0
 KEPT = timedelta(days=90)
