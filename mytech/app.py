@@ -16,13 +16,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .cli import model, sheets, tickets, versions
+from .cli import model, queue, sheets, tickets, versions
 from .cli.terminal import Json, progress, show, side
 from .core.config import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Records, times and classifies help requests of field technicians.')
-for part in (model, versions, tickets, sheets): app.add_typer(part.app)
+for part in (model, versions, tickets, sheets, queue): app.add_typer(part.app)
 
 # %% ../nbs/99_app.ipynb #b4d50271
 def chosen(only:str, settings:Settings)->set[str]:
