@@ -68,7 +68,7 @@ def check_disk(settings:Settings)->list[Finding]:
     return [Finding(state, 'ARTIFACTS_URL', f'{folder} is writable, {free:.0f} GiB free',
                     '' if free > 1 else 'make room')]
 
-# %% ../nbs/96_doctor.ipynb #a5037e49
+# %% ../nbs/96_doctor.ipynb #06ae5b62
 def check_store(settings:Settings)->list[Finding]:
     "The database: opens, and what it holds."
     store = open_store(settings.database_url)
@@ -85,10 +85,11 @@ def check_store(settings:Settings)->list[Finding]:
 
 def _behind(box:dict)->Finding: # of `outbox.behind`
     what, said = f"outbox {box['destination']}", box['error'] or 'does nobody send it?'
+    wait, refused = f"{box['waiting']} wait", f"{box['parked']} of them refused: {said}"
     if box['parked']:
-        return Finding('look', what, f"{box['waiting']} wait, {box['parked']} of them refused: {said}",
+        return Finding('look', what, f'{wait}, {refused}',
                        'mend the reason, then `mytech queue retry`')
-    return Finding('look', what, f"{box['waiting']} wait, since {box['oldest']:%d %b %H:%M} UTC: {said}",
+    return Finding('look', what, f"{wait}, since {box['oldest']:%d %b %H:%M} UTC: {said}",
                    '`mytech run` tries again by itself')
 
 # %% ../nbs/96_doctor.ipynb #b2120ac7
