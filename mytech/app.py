@@ -5,56 +5,65 @@
 # %% auto #0
 __all__ = ['app', 'hints', 'chosen', 'prepare', 'run_command', 'doctor', 'main']
 
-# %% ../nbs/99_app.ipynb #5c9079ea
+# %% ../nbs/99_app.ipynb #6ec5ce2f
 import asyncio
 import sys
 import traceback
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from .cli import model, queue, sheets, tickets, versions
+from .cli import model, sheets, tickets, versions
 from .cli.terminal import Json, progress, show, side
 from .core.config import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Records, times and classifies help requests of field technicians.')
-for part in (model, versions, tickets, sheets, queue): app.add_typer(part.app)
+for part in (model, versions, tickets, sheets): app.add_typer(part.app)
 
-# %% ../nbs/99_app.ipynb #b4d50271
+# %% ../nbs/99_app.ipynb #4332cb54
 def chosen(only:str, settings:Settings)->set[str]:
     "The parts that `--only` names; all that make sense when it is empty. Raises `SettingsError`."
-    from mytech.wiring import PARTS
-    if not only and settings.sandboxed: return set(PARTS)
-    if not only:
-        optional = {'api': settings.api_keys, 'admin': settings.telegram_bot_token_reporting}
-        return {'collector', *(part for part, set_up in optional.items() if set_up)}
+    from mytech.house import PARTS
+    token, voila = settings.telegram_bot_token_reporting, find_spec('voila')
+    optional = {'sandbox': settings.sandboxed, 'collector': True, 'pages': voila and (
+        settings.sandboxed or token or settings.pages_token),
+        'api': settings.sandboxed or settings.api_keys, 'admin': settings.sandboxed or token}
+    if not only: return {part for part in PARTS if optional[part]}
     names = {name.strip() for name in only.split(',')}
     if unknown := names - set(PARTS):
         raise SettingsError(f"--only {', '.join(sorted(unknown))}: no such part. "
                             f"Expected: {', '.join(PARTS)}.")
+    if 'pages' in names and not voila:
+        raise SettingsError('--only pages: install the extra that shows them, mytech[pages].')
     return names
 
-# %% ../nbs/99_app.ipynb #51b46846
+# %% ../nbs/99_app.ipynb #dbf33848
 def prepare(parts:set[str], settings:Settings)->tuple[Settings, dict]:
     "The settings to run with, and a bound socket of each server. Raises `SettingsError`."
-    from mytech.wiring import api_keys, listen, with_sandbox
+    from mytech.house import listen, with_sandbox
     s, sockets = settings, {}
     if 'sandbox' in parts: sockets['sandbox'] = listen('127.0.0.1', s.sandbox_port, 'SANDBOX_PORT')
     if 'api' in parts: sockets['api'] = listen(s.api_host, s.api_port, 'API_PORT')
+    if 'pages' in parts: bound = listen(s.pages_host, s.pages_port, 'PAGES_PORT')
+    if parts == {'pages'}: sockets['pages'] = bound
+    elif 'pages' in parts: bound.close() # their process listens; taken ports are found here
     if s.sandboxed:
         port = sockets['sandbox'].getsockname()[1] if 'sandbox' in sockets else s.sandbox_port
         s = with_sandbox(s, port)
-    if 'api' in parts: api_keys(s)
+    if 'api' in parts:
+        from mytech.wiring import api_keys
+        api_keys(s)
     if 'admin' in parts and not s.telegram_bot_token_reporting:
         raise SettingsError('TELEGRAM_BOT_TOKEN_REPORTING: not set. Expected: the token of a '
                             'second bot, from @BotFather; it is not the collector.')
     return s, sockets
 
-# %% ../nbs/99_app.ipynb #c589c92b
+# %% ../nbs/99_app.ipynb #724e1656
 hints = '''
   Try first, on the chat page:
   1  You are Budi Santoso in the group Teknisi Jaksel. Write
@@ -64,28 +73,33 @@ hints = '''
      The bot answers with label and response time.
   3  Become Maya Hartono and open the chat with MyTech Admin:
        /stats    /pendingreview    /tiketreport quarterly
-  4  In another terminal, the tickets as a table
+  4  Open the pages, at the address above, and press the button
+  5  In another terminal, the tickets as a table
        .venv/bin/mytech export logs --out logs.csv
 
   Ctrl-C stops everything.'''
 
 @app.command('run')
 def run_command(
-    only:Annotated[str, typer.Option(help='Some of: collector, admin, api, sandbox.')]='',
+    only:Annotated[str, typer.Option(help='Some of: collector, admin, api, pages, sandbox.')]='',
 )->None:
     """Run MyTech. Without a token the sandbox chat is the Telegram.
 
     Example: mytech run --only collector"""
-    from mytech import wiring
-    from mytech.bootstrap import bootstrap
+    from mytech import house
     settings = load_settings()
-    wiring.set_up_logging(settings.debug)
+    house.set_up_logging(settings.debug)
     parts, tell = chosen(only, settings), partial(print, flush=True)
     settings, sockets = prepare(parts, settings)
-    house = wiring.open_house(settings)
-    if {'sandbox', 'collector'} <= parts: bootstrap(house, progress)
+    if parts == {'pages'}:
+        from mytech.api.pages import run_pages
+        return asyncio.run(run_pages(settings, sockets['pages'], tell))
+    from mytech import wiring
+    from mytech.bootstrap import bootstrap
+    opened = house.open_house(settings)
+    if {'sandbox', 'collector'} <= parts: bootstrap(opened, progress)
     ready = 'MyTech is ready.' + hints * ('sandbox' in parts)
-    asyncio.run(wiring.run(house, parts, sockets, tell, lambda: tell(ready)))
+    asyncio.run(wiring.run(opened, parts, sockets, tell, lambda: tell(ready)))
 
 # %% ../nbs/99_app.ipynb #dd6463d1
 @app.command()

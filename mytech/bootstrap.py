@@ -6,7 +6,7 @@
 __all__ = ['Tell', 'by_hour', 'replay', 'truths', 'label_all', 'review_some', 'as_csv', 'Snapshot', 'snapshot', 'tuning', 'train',
            'note_learned', 'is_empty', 'ensure_model', 'bootstrap']
 
-# %% ../nbs/98_bootstrap.ipynb #127fddd2
+# %% ../nbs/98_bootstrap.ipynb #e89d65af
 import csv
 import hashlib
 import io
@@ -27,6 +27,7 @@ from .bots.demo import DemoUpdate, history
 from .core.config import Settings
 from .core.privacy import mask
 from .core.schema import Status
+from .house import House
 from .ml.tuning import read_options
 from .ops.gate import Bounds
 from .ops.progress import Step
@@ -34,7 +35,6 @@ from .ops.retrain import Retrained, retrain
 from .services.registry import current
 from .services.store import outbox, tickets
 from .services.tickets import confirmed, find_ticket, mark_trained, save_review, tracked
-from .wiring import House
 
 # %% ../nbs/98_bootstrap.ipynb #9766e7a2
 _nobody = 0 # no bot has this id: nothing of the past is sent

@@ -4,7 +4,8 @@ import asyncio
 from mytech.core.config import load_settings
 from mytech.core.schema import Prediction
 from mytech.services.store import open_store
-from mytech.wiring import House, collect
+from mytech.house import House
+from mytech.wiring import collect
 
 
 class NoModel:

@@ -28,7 +28,7 @@ def house(tmp_path_factory):
 def call(house, monkeypatch):
     for name, value in environment(house, TELEGRAM_BOT_TOKEN='1:a').items(): monkeypatch.setenv(name, value)
     monkeypatch.chdir(house)
-    monkeypatch.setattr('mytech.wiring.set_up_logging', lambda debug: None)
+    monkeypatch.setattr('mytech.house.set_up_logging', lambda debug: None)
 
     def call(*words):
         done = CliRunner().invoke(app, words)

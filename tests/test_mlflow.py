@@ -108,7 +108,7 @@ def retrain(tmp_path, monkeypatch):
     (tmp_path/'more.csv').write_text('text,solving,label\nlupa otp,direset,OTP\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, '_start', at_once)
-    monkeypatch.setattr(wiring, 'set_up_logging', lambda debug: None)
+    monkeypatch.setattr('mytech.house.set_up_logging', lambda debug: None)
     return call
 
 

@@ -23,7 +23,7 @@ from mytech.ml.classifier import Scored, SymptomClassifier, fit_classifier
 from mytech.ml.decision import Policy
 from mytech.services import predictor, registry
 from mytech.services.registry import LiveModel, RegistryError
-from mytech.wiring import follow_model
+from mytech.beside import follow_model
 
 
 def candidate(folder: Path, word: str) -> Path:

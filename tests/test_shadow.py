@@ -17,7 +17,7 @@ from group import AYU, BUDI, post, settings
 from ml_data import tickets as examples
 from support import JAKSEL, MYTECH, Sandbox, as_json, environment, free_port, running, until
 
-from mytech import wiring
+from mytech import beside, wiring
 from mytech.bots.collector import Desk, finish, take
 from mytech.core.schema import Message, Prediction, Source, Status
 from mytech.ml.classifier import Scored, fit_classifier
@@ -279,7 +279,7 @@ def test_it_recovers_by_itself(house):
 
 def test_a_stop_does_not_wait_for_a_challenger_that_never_answers(house, monkeypatch):
     arrive(house.store, 1, 'otp')
-    monkeypatch.setattr(wiring, 'load_warm', Stuck)
+    monkeypatch.setattr(beside, 'load_warm', Stuck)
     Stuck.asked.clear()
 
     async def hour():

@@ -37,7 +37,7 @@ def tell_followers()->None:
     if trouble := keep_copy(settings):
         side.print(f'The copy comes later: {trouble}', style='yellow', highlight=False)
 
-# %% ../../nbs/cli/00_terminal.ipynb #aec6a6ef
+# %% ../../nbs/cli/00_terminal.ipynb #c2c9a562
 @contextmanager
 def opened_store()->Iterator:
     "Settings and the store, closed at the end."
@@ -50,7 +50,7 @@ def opened_store()->Iterator:
 @contextmanager
 def opened_house()->Iterator:
     "Settings, store and model, closed at the end."
-    from mytech.wiring import open_house, set_up_logging, with_sandbox
+    from mytech.house import open_house, set_up_logging, with_sandbox
     settings = load_settings()
     set_up_logging(settings.debug)
     if settings.sandboxed: settings = with_sandbox(settings, settings.sandbox_port)
