@@ -185,11 +185,11 @@ def save_review(
     announce(connection, [ticket_id])
     return status
 
-# %% ../../nbs/services/01_tickets.ipynb #7f2bf0b9
+# %% ../../nbs/services/01_tickets.ipynb #ce6b0c4d
 def joined()->Select:
     "Ticket columns, plus group_label, prediction columns, and the standing review's."
-    latest = select(func.max(reviews.c.id)).group_by(reviews.c.ticket_id).scalar_subquery()
-    standing = select(reviews).where(reviews.c.id.in_(latest)).subquery()
+    newest = select(func.max(reviews.c.id)).where(reviews.c.ticket_id == tickets.c.id)
+    standing = reviews.alias('standing')
     group, now = chats.alias(), chats.alias('now')
     label = func.coalesce(func.nullif(now.c.label, ''), func.nullif(group.c.label, ''))
     said = [column for column in predictions.c if column.name != 'ticket_id']
@@ -200,7 +200,7 @@ def joined()->Select:
         tickets.join(group, group.c.id == tickets.c.chat_id)
         .outerjoin(now, now.c.id == group.c.group_id)
         .outerjoin(predictions, predictions.c.ticket_id == tickets.c.id)
-        .outerjoin(standing, standing.c.ticket_id == tickets.c.id))
+        .outerjoin(standing, standing.c.id == newest.correlate(tickets).scalar_subquery()))
 
 # %% ../../nbs/services/01_tickets.ipynb #25e026ed
 def as_ticket(row:Row)->Ticket:
