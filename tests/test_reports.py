@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from mytech.ops.card import BLUE, GREY, ORANGE, PAPER, period_title
+from mytech.ops.card import BLUE, GREY, ORANGE, PAPER
 from mytech.ops.charts import model_chart, ticket_chart, trend_chart
 from mytech.ops.export import write_csv
 from mytech.ops.periods import KINDS, Period, current, day, iso_week, month, parts_of, quarter, week_of_month
 from mytech.ops.reports import Rate, audited, model_report, monitoring, monitoring_row, pending
 from mytech.ops.ticket_report import ticket_report, unanswered
 from mytech.ops.trends import changes, trend_report
+from mytech.ops.words import period_title
 from mytech.ops.workbook import model_workbook, ticket_workbook, trend_workbook
 from mytech.services.store import chats, open_store, predictions, reviews, tickets
 

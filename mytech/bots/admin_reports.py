@@ -18,12 +18,12 @@ import pandas as pd
 
 from .admin import Ask, Button, Command, Look, Page, WrongArgument, row, short_day, show
 from .admin_backlog import backlog_lines, lasting, resend_row, teacher_lines
-from ..ops.card import changed, period_title, told
 from ..ops.charts import model_chart, ticket_chart, trend_chart
 from ..ops.periods import Period, current, month, quarter, week_of_month
 from ..ops.reports import ModelNumbers, Pending, model_report, monitoring_row
 from ..ops.ticket_report import TicketNumbers, ticket_report, unanswered
 from ..ops.trends import TrendReport, trend_report
+from ..ops.words import changed, period_title, told
 from ..ops.workbook import model_workbook, ticket_workbook, trend_workbook
 from ..services.registry import current as current_version
 

@@ -22,7 +22,6 @@ from .suggest import hand_out, newest_ticket
 from ..core.config import Settings
 from ..ml.neighbours import without_names
 from ..ops.alarms import Event
-from ..ops.card import told
 from ..ops.drift import drift_figures
 from ..ops.incidents import (EVERY, Burst, Usual, asked_since, learn_usual, level, named,
                                   unusual)
@@ -30,6 +29,7 @@ from ..ops.monitor import (SHARE, Notice, Seen, decide, house_figures, model_fig
                                 outbox_age, pulse_figures)
 from ..ops.reports import model_numbers, monitoring_row, pending
 from ..ops.ticket_report import group_labels, unanswered
+from ..ops.words import told
 from ..services.duties import claim, remember
 from ..services.outbox import enqueue
 from ..services.tickets import ticket_rows

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..core.texts import number, say
-from .card import (BLUE, BROWN, GREY, ORANGE, SOFT, LEFT, RIGHT, WIDTH, Tile, against,
-                             bar, changed, draw_bars, draw_card, legend, name_parts, panel,
-                             period_title, png, short, through, tile, told, weekly, write)
+from .card import (BLUE, BROWN, GREY, ORANGE, SOFT, LEFT, RIGHT, WIDTH, Tile, bar,
+                             draw_bars, draw_card, legend, name_parts, panel, png, short, through,
+                             tile, weekly, write)
 from .reports import ModelReport
 from .ticket_report import TicketReport
 from .trends import TrendReport
+from .words import against, changed, period_title, told
 
 # %% ../../nbs/ops/15_charts.ipynb #7b9c2242
 def _ticket_tiles(report:TicketReport, language:str)->list[Tile]:

@@ -15,11 +15,12 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from ..core.texts import say
-from .card import BLUE, against, period_title
+from .card import BLUE
 from .charts import model_chart, ticket_chart, trend_chart
 from .reports import ModelReport
 from .ticket_report import TicketReport
 from .trends import TrendReport
+from .words import against, period_title
 
 # %% ../../nbs/ops/16_workbook.ipynb #e77799a8
 _LOOKS = {'n': '#,##0', 'percent': '0.0%', 'minutes': '#,##0.0', 'day': 'yyyy-mm-dd',
