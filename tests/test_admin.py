@@ -142,7 +142,7 @@ def test_wrong_arguments_get_the_right_form_and_an_example(desk, name, text):
 
 def test_all_commands_of_the_domain_and_their_examples_are_right():
     wanted = {'stats', 'report', 'tiketreport', 'modelstatus', 'mlflowstatus', 'mlflowpromote', 'pendingreview', 'retrainstatus', 'retrain', 'reloadmodel',
-              'updatestats', 'trendbulan', 'trendmingguan', 'helpml', 'help', 'start'}
+              'updatestats', 'trendbulan', 'trendmingguan', 'helpml', 'help', 'start', 'pages'}
     assert set(BOOK.commands) == wanted and set(MENU) == wanted - {'help', 'start'}
     for name, command in BOOK.commands.items(): assert bool(read_arguments(command.form, command.example, APPS)) == bool(command.form), name
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed', 'Foreign', 'Missing', 'Login', 'Logout', 'Me',
            'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Channels', 'Leave', 'texts', 'configuration',
-           'Server', 'kernel_environment', 'open_server', 'serve_pages', 'pages_address', 'run_pages']
+           'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
 # %% ../../nbs/api/04_pages.ipynb #ec98e883
 import asyncio
@@ -292,14 +292,12 @@ async def serve_pages(
             front.stop()
             await server.kernel_manager.shutdown_all(now=True)
 
-# %% ../../nbs/api/04_pages.ipynb #88daf1de
-def pages_address(settings:Settings)->str:
-    "Where people find the pages; the sandbox's token is no secret."
-    s = settings
-    base = (s.pages_url or f'http://{s.pages_host}:{s.pages_port}').rstrip('/') + '/'
-    return base + 'login?token=sandbox' * (s.pages_token.get_secret_value() == 'sandbox')
+# %% ../../nbs/api/04_pages.ipynb #dcf03870
+def address(settings:Settings)->str:
+    "Where people sign in; the sandbox's token is no secret."
+    shared = settings.pages_token.get_secret_value()
+    return settings.pages_address + 'login?token=sandbox' * (shared == 'sandbox')
 
-# %% ../../nbs/api/04_pages.ipynb #cc722503
 def _end_with_parent()->None:
     while os.read(0, 1): pass
     os._exit(1)
@@ -313,7 +311,7 @@ async def run_pages(
     if os.environ.get('MYTECH_CHILD'): Thread(target=_end_with_parent, daemon=True).start()
     store = open_store(settings.database_url, settings.mirrors)
     serving = asyncio.create_task(serve_pages(
-        settings, store, bound, lambda: tell(f'  pages      {pages_address(settings)}')))
+        settings, store, bound, lambda: tell(f'  pages      {address(settings)}')))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM): loop.add_signal_handler(number, serving.cancel)
     try: await serving

@@ -7,7 +7,7 @@ __all__ = ['log', 'MENU', 'BOOK', 'view_help', 'make_book', 'menu', 'register', 
            'send_file', 'deliver_page', 'told', 'send_slow', 'train_in_chat', 'send_any', 'batch_opener', 'speak',
            'administer']
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #800b4696
+# %% ../../nbs/bots/10_admin_bot.ipynb #f957dc7b
 import asyncio
 import logging
 import re
@@ -22,8 +22,8 @@ from telegram import BotCommand, BotCommandScopeAllPrivateChats, InputMediaPhoto
 from telegram.error import BadRequest, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from . import (admin_backlog, admin_model, admin_reports, admin_review, admin_training,
-                         suggest, watch)
+from . import (admin_backlog, admin_model, admin_pages, admin_reports, admin_review,
+                         admin_training, suggest, watch)
 from .admin import (Book, Command, Look, Office, Page, keyboard, opens, take, turned,
                                unknown, view_say, wrong)
 from .admin_training import Train, train_and_tell
@@ -33,9 +33,9 @@ from ..services.outbox import Refused, SendLater, deliver
 
 log = logging.getLogger(__name__)
 
-# %% ../../nbs/bots/10_admin_bot.ipynb #4c6683a6
-_parts = (admin_reports, admin_backlog, admin_review, admin_model, admin_training, suggest,
-          watch)
+# %% ../../nbs/bots/10_admin_bot.ipynb #a42577e3
+_parts = (admin_reports, admin_backlog, admin_review, admin_model, admin_training, admin_pages,
+          suggest, watch)
 
 def view_help(look:Look)->Page:
     "All commands, one line each."
@@ -45,7 +45,7 @@ def view_help(look:Look)->Page:
         return f'{line}\n    <code>{form}</code>' if form else line
     return Page('\n'.join([look.say('help_head'), '', *map(of, MENU)]))
 
-MENU = ('stats', 'pendingreview', 'report', 'tiketreport', 'trendbulan', 'trendmingguan',
+MENU = ('stats', 'pendingreview', 'pages', 'report', 'tiketreport', 'trendbulan', 'trendmingguan',
         'modelstatus', 'retrain', 'retrainstatus', 'reloadmodel', 'updatestats', 'helpml',
         'mlflowstatus', 'mlflowpromote') # in the order of use
 

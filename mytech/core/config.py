@@ -175,7 +175,7 @@ class Followers(BaseSettings):
     gemini_api_base: Address = Field('', description='http(s) address instead of the real API')
     gemini_daily_calls: int = Field(1000, ge=0, description='whole number, 0 or more')
 
-# %% ../../nbs/core/00_config.ipynb #bef1a9b2
+# %% ../../nbs/core/00_config.ipynb #844ae5bb
 class Platforms(BaseSettings):
     "MLflow, Slack, Snowflake, ports, keys and clusters."
     mlflow_tracking_uri: str = Field('', pattern=r'^(|off|[\w+]+://\S+)$',
@@ -196,14 +196,14 @@ class Platforms(BaseSettings):
     api_port: int = Field(8000, ge=0, le=65535, description='port, 0 to 65535; 0: any free one')
     api_keys: SecretStr = Field('', description='key:scopes pairs, as in s3cret:read+write')
     pages_host: str = Field('127.0.0.1', description='address to listen on')
-    pages_port: int = Field(8866, ge=0, le=65535, description='port, 0 to 65535')
+    pages_port: int = Field(8866, ge=1, le=65535, description='port, 1 to 65535')
     pages_token: SecretStr = Field('', description='a long random text')
     pages_url: Address = Field('', description='public address, as in https://host/pages/')
     sandbox_port: int = Field(8081, ge=0, le=65535, description='port, 0 to 65535')
     dask_scheduler_address: str = Field('', description='tcp://host:port')
     optuna_storage: str = Field('', description='SQLAlchemy URL')
 
-# %% ../../nbs/core/00_config.ipynb #ac28f279
+# %% ../../nbs/core/00_config.ipynb #1131c50e
 class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
     "Every setting, checked. Build it with `load_settings`."
     model_config = SettingsConfigDict(extra='ignore', env_ignore_empty=True, frozen=True,
@@ -218,6 +218,12 @@ class Settings(General, Telegram, Tickets, Model, Followers, Platforms):
     def mirrors(self)->tuple[str, ...]:
         "Who is told of each changed ticket: the spreadsheet, when there is one."
         return ('sheets',) * bool(self.google_service_account_json and self.google_spreadsheet_name)
+
+    @property
+    def pages_address(self)->str:
+        "Where people find the pages, with a slash at its end."
+        own = f'http://{self.pages_host}:{self.pages_port}'
+        return (self.pages_url or own).rstrip('/') + '/'
 
     @property
     def artifacts(self)->Path:
