@@ -9,7 +9,7 @@ __all__ = ['log', 'Button', 'EVERYBODY', 'WrongArgument', 'slots', 'read_word', 
            'refuse', 'wrong_place', 'objection', 'attempt', 'on_command', 'on_press', 'command_of', 'take', 'view_say',
            'unknown', 'wrong']
 
-# %% ../../nbs/bots/05_admin.ipynb #8f8716df
+# %% ../../nbs/bots/05_admin.ipynb #767119f1
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ from .collector import read_message
 from ..core.config import Settings
 from ..core.schema import Message
 from ..core.texts import catalogue, month, number, say
+from ..services.actions import note_action
 from ..services.outbox import enqueue
 from ..services.registry import LiveModel
 from ..services.store import Store, actions, count
@@ -240,7 +241,7 @@ def answer(ask:Ask, toast:Toast)->None:
     put(ask, 'press', {'lane': ask.query, 'query': ask.query, 'alert': toast.alert,
                        'text': unescape(toast.text)[:200]}, timedelta(seconds=20))
 
-# %% ../../nbs/bots/05_admin.ipynb #01861539
+# %% ../../nbs/bots/05_admin.ipynb #83460bf5
 def note(
     ask:Ask,
     action:str,       # such as review, undo, promote
@@ -249,9 +250,7 @@ def note(
     after:Any=None,   # JSON
 )->None:
     "Writes down who did what."
-    who = {'at': ask.now, 'user_id': ask.user_id, 'user_name': ask.user_name}
-    ask.connection.execute(actions.insert(), who | {
-        'action': action, 'target': str(target), 'before': before, 'after': after})
+    note_action(ask.connection, ask.now, ask.user_id, ask.user_name, action, target, before, after)
 
 # %% ../../nbs/bots/05_admin.ipynb #9e7b6613
 @dataclass(frozen=True)

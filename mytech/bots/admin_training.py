@@ -7,7 +7,7 @@ __all__ = ['log', 'Train', 'COMMANDS', 'VIEWS', 'DEEDS', 'newest', 'going', 'beg
            'phase_of', 'progress_text', 'duration', 'rewrite', 'train_and_tell', 'search_line', 'view_trained',
            'view_untrained', 'why_not', 'view_retrainstatus']
 
-# %% ../../nbs/bots/09_admin_training.ipynb #42d4fe12
+# %% ../../nbs/bots/09_admin_training.ipynb #79887e8a
 import asyncio
 import logging
 import re
@@ -28,9 +28,10 @@ from ..core.texts import catalogue
 from ..ops.progress import Step, told
 from ..ops.retrain import Retrained
 from ..ops.runs import RetrainError, Run, cancel, runs
+from ..services.actions import note_action
 from ..services.outbox import enqueue
 from ..services.registry import ModelVersion, current, exclusive, versions
-from ..services.store import actions, outbox
+from ..services.store import outbox
 from ..services.tickets import count_new
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ async def rewrite(office:Office, bot:ExtBot, payload:dict, message_id:int, steps
             shown = text
         await asyncio.sleep(every if shown else 0.3)
 
-# %% ../../nbs/bots/09_admin_training.ipynb #6003ea92
+# %% ../../nbs/bots/09_admin_training.ipynb #412d1867
 async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->None:
     "Trains, and shows how it goes in one message."
     sent = await bot.send_message(payload['chat_id'], progress_text(office, None),
@@ -147,10 +148,8 @@ async def train_and_tell(office:Office, bot:ExtBot, train:Train, payload:dict)->
         now, after = datetime.now(timezone.utc), current(office.settings.artifacts/'models')
         with office.store.write() as connection:
             enqueue(connection, f'telegram:{bot.id}', end, now)
-            connection.execute(actions.insert(), {
-                'at': now, 'user_id': payload['owner'], 'user_name': payload['name'],
-                'action': view, 'target': args[0], 'before': {'current': before},
-                'after': {'current': after}})
+            note_action(connection, now, payload['owner'], payload['name'], view, args[0],
+                        {'current': before}, {'current': after})
     await asyncio.to_thread(finish)
 
 # %% ../../nbs/bots/09_admin_training.ipynb #49f94d8a
