@@ -175,7 +175,7 @@ class Followers(BaseSettings):
     gemini_api_base: Address = Field('', description='http(s) address instead of the real API')
     gemini_daily_calls: int = Field(1000, ge=0, description='whole number, 0 or more')
 
-# %% ../../nbs/core/00_config.ipynb #844ae5bb
+# %% ../../nbs/core/00_config.ipynb #23428ea3
 class Platforms(BaseSettings):
     "MLflow, Slack, Snowflake, ports, keys and clusters."
     mlflow_tracking_uri: str = Field('', pattern=r'^(|off|[\w+]+://\S+)$',
@@ -195,6 +195,7 @@ class Platforms(BaseSettings):
     api_host: str = Field('127.0.0.1', description='address to listen on')
     api_port: int = Field(8000, ge=0, le=65535, description='port, 0 to 65535; 0: any free one')
     api_keys: SecretStr = Field('', description='key:scopes pairs, as in s3cret:read+write')
+    api_public_url: Address = Field('', description='http(s) address of the API, for links')
     pages_host: str = Field('127.0.0.1', description='address to listen on')
     pages_port: int = Field(8866, ge=1, le=65535, description='port, 1 to 65535')
     pages_token: SecretStr = Field('', description='a long random text')
