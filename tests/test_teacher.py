@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from group import AYU, BUDI, Group, new, post
 from support import free_port, until
 
-from mytech import wiring
+from mytech import beside, wiring
 from mytech.api.prediction import create_api
 from mytech.core.config import SettingsError, load_settings
 from mytech.core.schema import Message, Prediction, Source, Status
@@ -410,7 +410,7 @@ def test_tickets_are_labelled_while_gemini_hangs(fake, house):
 
 def test_it_runs_beside_the_house_and_stops_with_it(fake, house):
     with house.store.write() as connection: open_ticket(connection, Message(-7, 1, BUDI, datetime.now(timezone.utc), 'tdk bisa login'))
-    assert wiring.catch_up(house) == 1 and house.said() == [('LOGIN', 'lightgbm')], 'a ticket from before there was a model'
+    assert beside.catch_up(house) == 1 and house.said() == [('LOGIN', 'lightgbm')], 'a ticket from before there was a model'
 
     async def live():
         looking = asyncio.create_task(wiring.look_twice(house))
