@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'hints', 'chosen', 'prepare', 'run_command', 'doctor', 'main']
 
-# %% ../nbs/99_app.ipynb #6ec5ce2f
+# %% ../nbs/99_app.ipynb #65b645b0
 import asyncio
 import sys
 import traceback
@@ -17,13 +17,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from .cli import model, sheets, tickets, versions
+from .cli import model, queue, reports, sheets, tickets, versions
 from .cli.terminal import Json, progress, show, side
 from .core.config import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help='Records, times and classifies help requests of field technicians.')
-for part in (model, versions, tickets, sheets): app.add_typer(part.app)
+for part in (model, versions, tickets, queue, sheets, reports): app.add_typer(part.app)
 
 # %% ../nbs/99_app.ipynb #4332cb54
 def chosen(only:str, settings:Settings)->set[str]:

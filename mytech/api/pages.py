@@ -7,7 +7,7 @@ __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed
            'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Channels', 'Leave', 'texts', 'configuration',
            'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
-# %% ../../nbs/api/04_pages.ipynb #ec98e883
+# %% ../../nbs/api/04_pages.ipynb #1358b077
 import asyncio
 import hmac
 import os
@@ -36,7 +36,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from ..core.config import Settings
 from ..ops.pages.drawing import draw, tell
-from ..ops.runs import checkout
+from ..ops.runs import checkout, private_environment
 from ..services.passes import Visitor, hand_out, redeem, sign_out, visitor
 from ..services.store import Store, open_store
 
@@ -239,19 +239,15 @@ class Server(Voila):
         return [*kept, *shown, (base + 'me', Me), (base + 'logout', Logout),
                 (base + r'voila/api/shutdown/([\w-]+)', Leave)]
 
-# %% ../../nbs/api/04_pages.ipynb #e2436cd0
+# %% ../../nbs/api/04_pages.ipynb #5e0a381b
 def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]:
     "What kernels are told; secret: of the statements, folder: for Jupyter's own files."
-    path = os.environ.get('PYTHONPATH')
     ids = {name: ','.join(map(str, sorted(getattr(settings, name))))
            for name in ('admin_user_ids', 'ops_user_ids')}
     solvers = ','.join(f'{initials}:{name}' for initials, name in settings.solvers.items())
-    return {name.upper(): value for name, value in (ids | {'solvers': solvers}).items()} | {
-        'MYTECH_HOME': os.getcwd(), 'MYTECH_PAGES_SECRET': secret, 'OMP_NUM_THREADS': '1',
-        'PYTHONPATH': os.pathsep.join(filter(None, [str(checkout()), path])),
-        'JUPYTER_PREFER_ENV_PATH': '1', 'JUPYTER_PATH': '', 'JUPYTER_CONFIG_DIR': folder,
-        'JUPYTER_DATA_DIR': folder, 'JUPYTER_RUNTIME_DIR': folder,
-        'IPYTHONDIR': folder}
+    given = {name.upper(): value for name, value in (ids | {'solvers': solvers}).items()}
+    return private_environment(Path(folder)) | given | {'MYTECH_HOME': os.getcwd(),
+                                                        'MYTECH_PAGES_SECRET': secret}
 
 # %% ../../nbs/api/04_pages.ipynb #e6263c5d
 def open_server(settings:Settings, store:Store, folder:str)->Server:
