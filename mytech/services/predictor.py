@@ -52,15 +52,16 @@ class Predictor:
         return [Prediction(s.label, s.confidence, decide(s, policy), s.top,
                            model_version=f'v{version}') for s in scored]
 
-# %% ../../nbs/services/04_predictor.ipynb #9e8b4567
+# %% ../../nbs/services/04_predictor.ipynb #ebaa9ef0
 def reasons(
     model:SymptomClassifier,
     tech:str,
     solving:str='',
     most:int=5,   # words; past tickets at most three
+    label:str|None=None, # whose words; the likeliest by default
 )->dict:          # words: (word, change of log-odds); similar: text, solving, label, likeness
     "The words that drove the label, and the most similar past tickets with what solved them."
     found = similar(model.past, model.features.transform([preprocess(tech)]))
-    return {'words': explain(model, tech, solving)[:most],
+    return {'words': explain(model, tech, solving, label)[:most],
             'similar': [{'text': past.text, 'solving': past.solving, 'label': model.labels[past.y],
                          'likeness': round(past.likeness, 3)} for past in found]}
