@@ -171,13 +171,13 @@ def check_copy(settings:Settings)->list[Finding]:
     return [Finding('look', 'ARTIFACTS_URL', f'{settings.artifacts_url} lacks {behind} of the '
                     'versions, runs and pointers', 'the next retrain sends them, or `mytech run`')]
 
-# %% ../nbs/96_doctor.ipynb #81bc2d62
+# %% ../nbs/96_doctor.ipynb #a2185371
 def check_media(settings:Settings)->list[Finding]:
     "Where a ticket's files go: it takes them, and strangers see nothing."
     what, shelf, probe = 'S3_BUCKET_NAME', open_shelf(settings), 'doctor.txt'
     if not settings.s3_bucket_name:
         return [Finding('off', what, f'not set: files of tickets go to {shelf.root}')]
-    shelf.put(probe, b'ok', 'text/plain')
+    shelf.put(probe, b'ok', 'text/plain', over=True)
     seen = httpx.get(shelf.locate(probe, 'text/plain').partition('?')[0], timeout=10)
     if not seen.is_success: return [Finding('ok', what, f'{shelf.bucket} is writable and private')]
     return [Finding('wrong', what, f'{shelf.bucket} shows its objects to everybody',

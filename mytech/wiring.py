@@ -6,7 +6,7 @@
 __all__ = ['log', 'desk_opener', 'speak', 'keep_media', 'greet', 'collect', 'train_held', 'manage', 'ApiServer', 'ChatServer',
            'server_of', 'serve', 'serve_apart', 'api_keys', 'next_message_id', 'open_api', 'coroutines', 'run']
 
-# %% ../nbs/97_wiring.ipynb #3a89aeab
+# %% ../nbs/97_wiring.ipynb #48f21701
 import asyncio
 import logging
 import os
@@ -37,7 +37,7 @@ from .core.config import Settings, SettingsError
 from .house import House, model_in_charge
 from .sandbox.web import SandboxServer, create_app
 from .services.cascade import open_cascade, opinions
-from .services.media import Keeper, keep_file, open_shelf
+from .services.media import keep_file, open_keeper
 from .services.store import ticket_messages
 
 log = logging.getLogger('mytech')
@@ -51,16 +51,15 @@ def desk_opener(house:House, bot:InboxBot)->Callable[[Connection], Batch]:
         return Batch(lambda update: take(desk, update), lambda: finish(desk))
     return open_batch
 
-# %% ../nbs/97_wiring.ipynb #1290fdf0
+# %% ../nbs/97_wiring.ipynb #85374bfe
 async def speak(house:House, bot:InboxBot)->None:
     "Says what the bot has to say, until cancelled."
     await dispatch(house.store, f'telegram:{bot.id}', partial(send_message, bot), rest=1.0)
 
 async def keep_media(house:House, bot:InboxBot)->None:
     "Copies the files that the bot has seen, until cancelled. Raises `SettingsError`."
-    keeper = Keeper(house.store, open_shelf(house.settings), house.settings.timezone,
-                    partial(fetch_file, bot))
-    await dispatch(house.store, f'media:{bot.id}', partial(keep_file, keeper))
+    keeping = partial(keep_file, open_keeper(house.settings, house.store), partial(fetch_file, bot))
+    await dispatch(house.store, f'media:{bot.id}', keeping)
 
 # %% ../nbs/97_wiring.ipynb #34e277e3
 async def greet(bot:InboxBot, setting:str)->None: # setting: the name of its token
@@ -183,11 +182,11 @@ def next_message_id(house:House, at_least:int=100_001)->int:
         highest = connection.execute(select(func.max(ticket_messages.c.message_id))).scalar()
     return max(at_least, (highest or 0) + 1)
 
-# %% ../nbs/97_wiring.ipynb #c1f9a094
+# %% ../nbs/97_wiring.ipynb #b62c5f9d
 def open_api(house:House)->FastAPI:
     "The REST app. Raises `SettingsError`, before anything has been started."
     keys = api_keys(house.settings)
-    data = data_routes(house.store, open_shelf(house.settings), read_keys(keys))
+    data = data_routes(open_keeper(house.settings, house.store), read_keys(keys))
     second = opinions(open_cascade(house.settings, house.store, house.predict))
     return create_api(house.predict, keys, data, second=second)
 

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from multiprocessing import get_context
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from fastapi.testclient import TestClient
-from group import AYU, BUDI, NINE, Group, new, photo, post
+from group import AYU, BUDI, NINE, Group, edit, new, photo, post
 from moto.server import ThreadedMotoServer
 from PIL import Image
 from sqlalchemy import select
@@ -26,11 +27,13 @@ from mytech.api.data import data_routes
 from mytech.api.prediction import create_api
 from mytech.api.security import read_keys
 from mytech.bootstrap import replay
+from mytech.bots import admin_review
+from mytech.bots.admin import Look, Office
 from mytech.bots.demo import DemoUpdate
 from mytech.bots.inbox import connect_bot, fetch_file
 from mytech.core.config import SettingsError, load_settings
 from mytech.doctor import check_media, check_store, examine
-from mytech.services.media import LIMIT, SHOWN, Keeper, disposition, keep_file, open_shelf, sniff
+from mytech.services.media import LIMIT, SHOWN, disposition, keep_file, open_keeper, open_shelf, sniff
 from mytech.services.outbox import LEASE, Refused, SendLater, deliver
 from mytech.services.store import media, open_store, outbox
 
@@ -66,9 +69,10 @@ def bucket_of(s3, tmp_path):
 class House:
     "A group whose files are kept on a shelf; `files` is what Telegram has."
     def __init__(self, folder, settings, url=''):
-        self.store, self.shelf = open_store(url or f'sqlite:///{folder}/mytech.db'), open_shelf(settings)
+        self.settings, self.store = settings, open_store(url or f'sqlite:///{folder}/mytech.db')
         self.group, self.files, self.fetched = Group(self.store), {}, []
-        self.keeper = Keeper(self.store, self.shelf, settings.timezone, self.fetch)
+        self.keeper = open_keeper(settings, self.store)
+        self.shelf = self.keeper.shelf
         self.hear = self.group.hear
 
     async def fetch(self, file_id, limit):
@@ -77,7 +81,7 @@ class House:
         if isinstance(content, Exception): raise content
         return content
 
-    async def round(self, at=NOW): return await deliver(self.store, 'media:7', lambda wish: keep_file(self.keeper, wish), at)
+    async def round(self, at=NOW): return await deliver(self.store, 'media:7', lambda wish: keep_file(self.keeper, self.fetch, wish), at)
 
     def work(self):
         "Rounds until nothing more arrives."
@@ -97,7 +101,7 @@ class House:
     def urls(self): return [ticket.media_url for ticket in self.group.tickets()]
 
     def client(self):
-        routes = data_routes(self.store, self.shelf, read_keys('k:read'))
+        routes = data_routes(self.keeper, read_keys('k:read,w:write'))
         return TestClient(create_api(lambda *asked: None, 'k:read', routes), headers=KEYS, follow_redirects=False)
 
 
@@ -185,6 +189,56 @@ def test_what_was_removed_from_the_shelf_is_written_again(folder):
     assert folder.names() == [f'{DAY}/-7/11_1.jpg']
 
 
+# Another picture
+
+def other(message, file_id, caption='gagal upload evidence', minute=3):
+    "The same message, edited to show another photo."
+    return edit({**message, 'photo': [{'file_id': 'small'}, {'file_id': file_id}]}, caption, minute)
+
+
+def test_a_photo_that_was_exchanged_is_fetched_anew_and_the_first_one_stays_on_the_shelf(house):
+    house.files = {'big10': picture('red'), 'big11': picture('green'), 'swapped': picture('blue'), 'same': picture('blue')}
+    asked = photo(10, BUDI, 'gagal upload evidence', media_group_id='a')
+    house.hear(new(asked), new(photo(11, BUDI, media_group_id='a')))
+    house.work()
+    house.hear(edit(asked, 'gagal upload evidence, sc', 2))
+    assert house.waits() == [], 'the same photo with other words'
+    house.hear(other(asked, 'swapped'))
+    house.work()
+    assert house.fetched == ['big10', 'big11', 'swapped'] and house.names() == [f'{DAY}/-7/10_{n}.jpg' for n in (1, 2, 3)]
+    assert sorted(house.urls()[0].split()) == [f'/media/{DAY}/-7/10_{n}.jpg' for n in (2, 3)] and len(house.rows(media)) == 2
+    house.hear(other(asked, 'same', minute=4)) # Telegram's ids change, the picture has not
+    house.work()
+    assert len(house.names()) == 3 and sorted(house.urls()[0].split()) == [f'/media/{DAY}/-7/10_{n}.jpg' for n in (2, 3)]
+
+
+def test_a_photo_that_was_exchanged_before_the_first_was_fetched(folder):
+    folder.files = {'big10': picture('red'), 'swapped': picture('blue')}
+    asked = photo(10, BUDI, 'gagal upload evidence')
+    folder.hear(new(asked), other(asked, 'swapped'))
+    folder.work()
+    assert folder.fetched == ['big10', 'swapped'] and folder.rows(media)[0].sha256 == hashlib.sha256(picture('blue')).hexdigest()
+
+
+def test_words_that_get_a_picture_later(folder):
+    folder.files = {'late': picture('red')}
+    said = post(10, BUDI, 'gagal upload evidence')
+    folder.hear(new(said), other(said, 'late'))
+    folder.work()
+    [ticket] = folder.group.tickets()
+    assert (ticket.media_type, ticket.media_url) == ('photo', f'/media/{DAY}/-7/10_1.jpg')
+
+
+def test_two_who_write_at_once_never_take_each_others_place(house):
+    "Another process has a file on the shelf, and its row is not committed yet."
+    house.hear(new(photo(10, BUDI, 'gagal upload evidence')))
+    house.shelf.put(f'{DAY}/-7/10_1.jpg', picture('green'), 'image/jpeg')
+    house.files = {'big10': picture('red')}
+    house.work()
+    assert house.names() == [f'{DAY}/-7/10_1.jpg', f'{DAY}/-7/10_2.jpg'] and house.urls() == [f'/media/{DAY}/-7/10_2.jpg']
+    assert [house.shelf.read(name) for name in house.names()] == [picture('green'), picture('red')]
+
+
 # What goes wrong
 
 def die(house):
@@ -215,7 +269,7 @@ def test_killed_after_the_commit_fetches_nothing_again(folder):
     folder.hear(new(photo(10, BUDI, 'gagal upload evidence')))
     wish = folder.waits()[0].payload
     folder.work()
-    asyncio.run(keep_file(folder.keeper, wish))
+    asyncio.run(keep_file(folder.keeper, folder.fetch, wish))
     assert folder.fetched == ['big10'] and len(folder.rows(media)) == 1
 
 
@@ -314,6 +368,78 @@ def test_only_a_tickets_file_is_opened(folder, way):
     assert [TestClient(client.app, headers=headers).get(url).status_code for headers in ({}, {'Authorization': 'Bearer x'})] == [401, 401]
 
 
+def test_a_link_in_the_sheet_is_one_that_a_browser_can_follow(tmp_path):
+    house = House(tmp_path, load_settings(None, artifacts_url=str(tmp_path), api_public_url='https://mytech.example.id/api/'))
+    house.files = {'big10': picture('red')}
+    house.hear(new(photo(10, BUDI, 'gagal upload evidence')))
+    house.work()
+    assert house.urls() == [f'https://mytech.example.id/api/media/{DAY}/-7/10_1.jpg']
+    browser, path = TestClient(house.client().app), f'/media/{DAY}/-7/10_1.jpg'
+    assert browser.get(path).status_code == 401 and browser.get(path).headers['www-authenticate'].startswith('Basic ')
+    assert browser.get(path, auth=('anybody', 'k')).content == picture('red')
+    assert [browser.get(path, auth=auth).status_code for auth in (('k', 'x'), ('k', ''), ('', ''))] == [401] * 3
+    assert browser.get(path, headers={'Authorization': 'Basic %%%'}).status_code == 401
+    for method, where in (('POST', '/media/upload?chat_id=-7&message_id=10'), ('POST', '/queue/retry'), ('GET', '/queue/status')):
+        answer = browser.request(method, where, auth=('anybody', 'w'), content=b'x')
+        assert (answer.status_code, answer.headers['www-authenticate']) == (401, 'Bearer'), 'another site could make a browser do it'
+    house.store.close()
+
+
+def test_a_program_keeps_a_file_of_a_message(house):
+    house.hear(new(post(10, BUDI, 'gagal upload evidence')))
+    client, writes = house.client(), {'Authorization': 'Bearer w'}
+
+    def send(content, message_id=10, chat_id=-7, headers=writes):
+        return client.post('/media/upload', params={'chat_id': chat_id, 'message_id': message_id}, content=content, headers=headers)
+    first = send(picture('red'))
+    assert first.status_code == 201 and first.json() == {'media_url': f'/media/{DAY}/-7/10_1.jpg', 'ticket_id': 1, 'size': len(picture('red'))}
+    assert house.urls() == [first.json()['media_url']] and send(picture('red')).json() == first.json() and len(house.names()) == 1
+    assert send(HTML).json()['media_url'] == f'/media/{DAY}/-7/10_1.bin' == house.urls()[0], 'in place of the first'
+    assert [send(b'x', 11).status_code, send(b'x', chat_id=-8).status_code, send(b'', 10).status_code, send(b'x', 2 ** 63).status_code] == [404, 404, 422, 422]
+    assert [send(b'x', headers=headers).status_code for headers in ({'Authorization': 'Bearer k'}, {'Authorization': ''})] == [403, 401]
+    assert send(b'x' * (LIMIT + 1)).status_code == 413 and len(house.rows(media)) == 1
+
+
+def test_uploads_at_once_are_all_kept(folder):
+    folder.hear(*(new(photo(n, BUDI, 'gagal upload evidence' * (n == 10), media_group_id='a')) for n in range(10, 22)))
+    client, colours = folder.client(), {n: picture((10 * n, 0, 0)) for n in range(10, 22)}
+    def send(n): return client.post('/media/upload', params={'chat_id': -7, 'message_id': n}, content=colours[n], headers={'Authorization': 'Bearer w'})
+    with ThreadPoolExecutor(6) as crowd: assert {said.status_code for said in crowd.map(send, colours)} == {201}
+    assert {row.message_id: folder.shelf.read(row.key) for row in folder.rows(media)} == colours
+
+
+def test_the_api_tells_what_waits_and_lets_it_be_tried_again(folder):
+    folder.files = {'big10': Refused('wrong file_id')}
+    folder.hear(new(photo(10, BUDI, 'gagal upload evidence')))
+    folder.work()
+    client = folder.client()
+    [box] = client.get('/queue/status').json()['destinations']
+    assert {**box, 'oldest': ''} == {'destination': 'media:7', 'waiting': 1, 'parked': 1, 'oldest': '', 'error': 'wrong file_id'}
+    assert client.post('/queue/retry').status_code == 403 and TestClient(client.app).get('/queue/status').status_code == 401
+    again = [client.post('/queue/retry', params={'destination': to}, headers={'Authorization': 'Bearer w'}).json() for to in ('sheets', 'media:7', '')]
+    assert again == [{'again': n} for n in (0, 1, 0)]
+    folder.files = {'big10': picture('red')}
+    assert asyncio.run(folder.round(datetime.now(timezone.utc))) == 1
+
+
+def test_a_review_shows_the_photo_that_is_kept_and_asks_telegram_for_others(folder, monkeypatch):
+    folder.files, asked = {'big10': picture('red')}, []
+    folder.hear(new(photo(10, BUDI, 'gagal upload evidence')))
+    monkeypatch.setattr(admin_review, 'fetch_file', lambda look, file_id: asked.append(file_id) or b'of Telegram')
+    office = Office(folder.settings, folder.store, None, 9, 'admin')
+
+    def shown():
+        with folder.store.read() as connection:
+            look = Look(office, connection, NOW, 301)
+            picture = admin_review.picture_of(look, 1)
+        return admin_review.open_picture(look, picture)
+    assert shown() == b'of Telegram' and asked == ['big10'], 'not kept yet'
+    folder.work()
+    assert shown() == picture('red') and asked == ['big10']
+    (folder.shelf.root/folder.names()[0]).unlink()
+    assert shown() == b'of Telegram' and asked == ['big10'] * 2
+
+
 def signature(url, secret):
     "What AWS Signature Version 4 makes of a presigned address."
     parts, given = urlsplit(url), dict(parse_qsl(urlsplit(url).query))
@@ -399,7 +525,7 @@ def test_the_doctor_looks_at_the_bucket_as_a_stranger(tmp_path, s3):
     shelf = open_shelf(settings)
     put = shelf.client.put_object
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(shelf), 'put', lambda self, key, *rest: put(**self._of(key), Body=b'', ACL='public-read'))
+        patch.setattr(type(shelf), 'put', lambda self, key, *rest, over: put(**self._of(key), Body=b'', ACL='public-read'))
         assert check_media(settings)[0].state == 'wrong'
     assert check_media(load_settings(None, artifacts_url=str(tmp_path)))[0].state == 'off'
     lost = load_settings(None, **s3, s3_bucket_name='nowhere-at-all', database_url='sqlite://', artifacts_url=str(tmp_path), mlflow_tracking_uri='off')

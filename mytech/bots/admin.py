@@ -9,13 +9,14 @@ __all__ = ['log', 'Button', 'EVERYBODY', 'WrongArgument', 'slots', 'read_word', 
            'refuse', 'wrong_place', 'objection', 'attempt', 'on_command', 'on_press', 'command_of', 'take', 'view_say',
            'unknown', 'wrong']
 
-# %% ../../nbs/bots/05_admin.ipynb #767119f1
+# %% ../../nbs/bots/05_admin.ipynb #381456df
 import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from html import unescape
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..core.config import Settings
 from ..core.schema import Message
 from ..core.texts import catalogue, month, number, say
 from ..services.actions import note_action
+from ..services.media import Shelf, open_shelf
 from ..services.outbox import enqueue
 from ..services.registry import LiveModel
 from ..services.store import Store, actions, count
@@ -176,7 +178,7 @@ def keyboard(page:Page, owner:int)->list[list[dict]]:
     return [[{'text': label, 'callback_data': button_data(owner, *rest)} for label, *rest in line]
             for line in page.buttons if line]
 
-# %% ../../nbs/bots/05_admin.ipynb #7d798d52
+# %% ../../nbs/bots/05_admin.ipynb #48540fe2
 @dataclass(frozen=True)
 class Office:
     "What the commands work with, and the language in which they answer."
@@ -185,6 +187,11 @@ class Office:
     live: LiveModel
     bot_id: int
     username: str
+
+    @cached_property
+    def shelf(self)->Shelf:
+        "Where files of tickets are kept; opened when it is first wanted. Raises `SettingsError`."
+        return open_shelf(self.settings)
 
     def say(self, key:str, **values)->str:
         "A sentence in the bot's language."

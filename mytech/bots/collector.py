@@ -7,7 +7,7 @@ __all__ = ['log', 'Predict', 'media_of', 'read_message', 'Desk', 'chats_of', 'wa
            'on_album_part', 'on_command', 'ticket_of_answer', 'signer', 'may_answer', 'on_answer', 'record', 'on_edit',
            'on_edited_request', 'on_edited_answer', 'on_new', 'on_move', 'take', 'predict_changed', 'confirm', 'finish']
 
-# %% ../../nbs/bots/01_collector.ipynb #ebfd82e3
+# %% ../../nbs/bots/01_collector.ipynb #3590a5cc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from ..core.schema import Message, OpsReply, Prediction, Status
 from ..core.sla import active_minutes, sla
 from ..core.texts import number, say
 from ..services.cascade import promise
-from ..services.media import want_file
+from ..services.media import want_file, want_other
 from ..services.outbox import enqueue
 from ..services.store import count
 from ..services.tickets import (attach, change_ticket, find_album, find_message, find_ticket,
@@ -217,7 +217,7 @@ def record(desk:Desk, ticket:Row, message:Message, said:OpsReply, name:str, at:d
         desk.solved.append((ticket.id, message))
     change_ticket(desk.connection, ticket.id, **facts)
 
-# %% ../../nbs/bots/01_collector.ipynb #1526dc94
+# %% ../../nbs/bots/01_collector.ipynb #56041a52
 def on_edit(desk:Desk, message:Message)->None:
     "An edited message, known or not."
     found = find_message(desk.connection, message.chat_id, message.message_id)
@@ -226,19 +226,22 @@ def on_edit(desk:Desk, message:Message)->None:
         fresh = edited_at - message.at <= timedelta(minutes=15)
         if not (fresh or message.reply_to): return desk.count('late_edit')
         return on_new(desk, message, edited_at)
-    if found.role in ('tech', 'album'): return on_edited_request(desk, found.ticket_id, message)
+    if found.role != 'ops':
+        want_other(desk.connection, desk.bot_id, found.ticket_id, message, desk.now)
+    if found.role in ('tech', 'album'): return on_edited_request(desk, found, message)
     ticket = ticket_row(desk.connection, found.ticket_id)
     if message.message_id == ticket.ops_message_id:
         on_edited_answer(desk, ticket, message, edited_at)
     elif ticket.solved_at is None and may_answer(desk, message):
         on_answer(desk, message, edited_at)
 
-# %% ../../nbs/bots/01_collector.ipynb #f9faa820
-def on_edited_request(desk:Desk, ticket_id:int, message:Message)->None:
-    "A technician changed the text, or the caption of one part of an album."
+# %% ../../nbs/bots/01_collector.ipynb #b64d7366
+def on_edited_request(desk:Desk, found:Row, message:Message)->None: # found: of `find_message`
+    "A technician changed the text or the picture, or the caption of one part of an album."
     if message.media_group_id and not message.text: return
-    change_ticket(desk.connection, ticket_id, tech_text=message.text)
-    desk.changed.add(ticket_id)
+    kind = {'media_type': message.media_type} if found.role == 'tech' else {}
+    change_ticket(desk.connection, found.ticket_id, tech_text=message.text, **kind)
+    desk.changed.add(found.ticket_id)
 
 # %% ../../nbs/bots/01_collector.ipynb #0238cfbb
 def on_edited_answer(desk:Desk, ticket:Row, message:Message, at:datetime)->None:
