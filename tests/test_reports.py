@@ -19,7 +19,8 @@ from scipy.stats import binomtest
 from mytech.ops.card import BLUE, GREY, ORANGE, PAPER
 from mytech.ops.charts import model_chart, ticket_chart, trend_chart
 from mytech.ops.export import write_csv
-from mytech.ops.periods import KINDS, Period, current, day, iso_week, month, parts_of, quarter, week_of_month
+from mytech.ops.periods import (KINDS, Period, current, day, iso_week, month, named, parts_of, quarter, shape_of, span,
+                                week_of_month)
 from mytech.ops.reports import Rate, audited, model_report, monitoring, monitoring_row, pending
 from mytech.ops.ticket_report import ticket_report, unanswered
 from mytech.ops.trends import changes, trend_report
@@ -510,3 +511,28 @@ def test_titles():
               '2026-Q4': 'Triwulan 4 2026'}
     made = [day(date(2026, 11, 20), jakarta), iso_week(2026, 53, jakarta), month(2026, 8, jakarta), quarter(2026, 4, jakarta)]
     assert {period.name: period_title(period, 'id') for period in made} == wanted
+
+
+@pytest.mark.parametrize('zone', [ZoneInfo(name) for name in ZONES], ids=ZONES)
+def test_any_days_are_a_period(zone):
+    october, days = month(2026, 10, zone), span(date(2026, 10, 1), date(2026, 10, 31), zone)
+    assert (days.start, days.end, days.days) == (october.start, october.end, october.days)
+    assert days.back(-1).first == date(2026, 11, 1) and len(days.previous.days) == 31
+    assert [shape_of(span(days.first, days.first + timedelta(n), zone)) for n in (0, 6, 30, 31)] == list(KINDS)
+
+
+@pytest.mark.parametrize('name', ['2026-10-25', '2026-W53', '2026-10', '2026-Q4', '2026-12-28..2027-01-03'])
+def test_a_period_is_found_by_its_name(name):
+    assert named(name, ZoneInfo('Asia/Jakarta')).name == name
+
+
+@pytest.mark.parametrize('name', ['', '2026', '2026-13', '2026-Q5', '2026-W54', '2026-02-30', '2026-11-02..2026-11-01', '..', 'a-b'])
+def test_no_period_has_this_name(name):
+    with pytest.raises(ValueError): named(name, ZoneInfo('Asia/Jakarta'))
+
+
+def test_days_are_said_no_longer_than_needed():
+    zone = ZoneInfo('Asia/Jakarta')
+    ends = [(date(2026, 10, 3), date(2026, 10, 17)), (date(2026, 9, 30), date(2026, 10, 2)), (date(2026, 12, 28), date(2027, 1, 3))]
+    assert [period_title(span(*both, zone), 'en') for both in ends] == [
+        '3 – 17 October 2026', '30 September – 2 October 2026', '28 December 2026 – 3 January 2027']

@@ -100,7 +100,7 @@ def png(fig:Figure)->bytes:
     FigureCanvasAgg(fig).print_png(file)
     return file.getvalue()
 
-# %% ../../nbs/ops/14_card.ipynb #34cc6ed3
+# %% ../../nbs/ops/14_card.ipynb #e750b805
 def weekly(parts:pd.DataFrame)->pd.DataFrame:
     "Counts by day as counts by week, under its first day."
     monday = [max(when - timedelta(when.weekday()), parts.index[0]) for when in parts.index]
@@ -121,7 +121,8 @@ def _part_name(part:object, kind:str, language:str)->str:
 def name_parts(ax:Axes, parts:Sequence, kind:str, language:str)->None:
     "The axis of time."
     names = [_part_name(part, kind, language) for part in parts]
-    if kind == 'quarter': names = [name if n % 2 == 0 else '' for n, name in enumerate(names)]
+    step = -(-len(names) // 7) if kind == 'quarter' else 1
+    names = [name if n % step == 0 else '' for n, name in enumerate(names)]
     shown = [n for n, name in enumerate(names) if name]
     ax.set_xticks(shown, [names[n] for n in shown])
     ax.set_xlim(-.6, len(parts) - .4)

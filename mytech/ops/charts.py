@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ticket_chart', 'model_chart', 'trend_chart']
 
-# %% ../../nbs/ops/15_charts.ipynb #0ecc0ec4
+# %% ../../nbs/ops/15_charts.ipynb #9424ee2a
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from ..core.texts import number, say
 from .card import (BLUE, BROWN, GREY, ORANGE, SOFT, LEFT, RIGHT, WIDTH, Tile, bar,
                              draw_bars, draw_card, legend, name_parts, panel, png, short, through,
                              tile, weekly, write)
+from .periods import shape_of
 from .reports import ModelReport
 from .ticket_report import TicketReport
 from .trends import TrendReport
@@ -30,10 +31,10 @@ def _ticket_tiles(report:TicketReport, language:str)->list[Tile]:
              ('chart_unanswered', now.unanswered, before.unanswered, 'n', -1)]
     return [tile(key, a, b, unit, language, *good) for key, a, b, unit, *good in shown]
 
-# %% ../../nbs/ops/15_charts.ipynb #b615cd99
+# %% ../../nbs/ops/15_charts.ipynb #0872da8b
 def _draw_volume(fig:Figure, top:float, report:TicketReport, language:str)->None:
     "Tickets through the period: answered in time, late, not at all."
-    kind = report.period.kind
+    kind = shape_of(report.period)
     parts = report.by['hour' if kind == 'day' else 'day'][['tickets', 'answered', 'ok']]
     if kind == 'quarter': parts = weekly(parts)
     ax = panel(fig, top, 1.25, through('chart', kind, language))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SYMPTOM', 'BREAKDOWNS', 'asked_in', 'group_labels', 'tickets_of', 'Sla', 'TicketNumbers', 'sla_of', 'numbers_of',
-           'sla_by', 'TicketReport', 'ticket_report', 'unanswered']
+           'sla_by', 'TicketReport', 'report_of', 'ticket_report', 'unanswered']
 
 # %% ../../nbs/ops/13_ticket_report.ipynb #6af8e8e2
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from ..core.sla import Pauses, active_minutes
 from .periods import Period
 from ..services.store import chats, predictions, reviews, tickets
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #b9791c5c
+# %% ../../nbs/ops/13_ticket_report.ipynb #b5a9ed0c
 _t = tickets.c
 _reviewed = (select(reviews.c.label).where(reviews.c.ticket_id == _t.id)
              .order_by(reviews.c.id.desc()).limit(1).scalar_subquery())
 _auto = case((predictions.c.status == str(Status.AUTO), predictions.c.label))
 SYMPTOM = func.coalesce(_reviewed, _auto, '')
 _columns = {
-    'at': type_coerce(_t.tech_at, String), 'app': _t.app_code, 'solver': _t.solver_name,
-    'group': _t.chat_id, 'minutes': _t.sla_minutes,
+    'id': _t.id, 'at': type_coerce(_t.tech_at, String), 'app': _t.app_code,
+    'solver': _t.solver_name, 'group': _t.chat_id, 'minutes': _t.sla_minutes,
     'ok': func.coalesce(_t.sla_minutes <= func.coalesce(_t.sla_target, 15), false()),
     'answered': _t.response_at.is_not(None), 'solved': _t.solved_at.is_not(None),
     'oncek': _t.is_oncek, 'symptom': SYMPTOM}
@@ -132,7 +132,7 @@ def sla_by(
     if by == 'day': found.index = found.index.date
     return found if by in _keys else found.sort_values('tickets', ascending=False, kind='stable')
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #08f1c2cb
+# %% ../../nbs/ops/13_ticket_report.ipynb #9d8bb8b8
 BREAKDOWNS = 'day', 'hour', 'weekday', 'app', 'solver', 'group', 'symptom'
 
 @dataclass(frozen=True)
@@ -144,17 +144,25 @@ class TicketReport:
     before: TicketNumbers       # of `period.previous`
     by: dict[str, pd.DataFrame] # for each of `BREAKDOWNS`: see `sla_by`
 
-def ticket_report(connection:Connection, period:Period, app:str='')->TicketReport:
-    "The tickets of a period, in all breakdowns, and those of the period before."
-    table = tickets_of(connection, period, app)
-    before = numbers_of(_read(connection, period.previous, app, _counted))
+def report_of(
+    table:pd.DataFrame,  # from `tickets_of`
+    before:pd.DataFrame, # the same of `period.previous`
+    period:Period,
+    app:str='',
+)->TicketReport:
+    "These tickets in all breakdowns."
     parts = {by: sla_by(table, by) for by in BREAKDOWNS}
     parts['day'] = parts['day'].reindex(pd.Index(period.days, name='day'))
     parts['hour'] = parts['hour'].reindex(pd.RangeIndex(24, name='hour'))
     for by in ('day', 'hour'):
         counts = ['tickets', 'answered', 'ok']
         parts[by][counts] = parts[by][counts].fillna(0).astype(int)
-    return TicketReport(period, app, numbers_of(table), before, parts)
+    return TicketReport(period, app, numbers_of(table), numbers_of(before), parts)
+
+def ticket_report(connection:Connection, period:Period, app:str='')->TicketReport:
+    "The tickets of a period, in all breakdowns, and those of the period before."
+    before = _read(connection, period.previous, app, _counted)
+    return report_of(tickets_of(connection, period, app), before, period, app)
 
 # %% ../../nbs/ops/13_ticket_report.ipynb #841f47f5
 def unanswered(

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['period_title', 'told', 'changed', 'against']
 
-# %% ../../nbs/ops/13_words.ipynb #4dfc7f13
+# %% ../../nbs/ops/13_words.ipynb #fc882ab1
 from datetime import timedelta
 
 from ..core.texts import day, month, number, say
-from .periods import Period
+from .periods import Period, shifted
 
-# %% ../../nbs/ops/13_words.ipynb #5976798f
+# %% ../../nbs/ops/13_words.ipynb #a3c56805
 def period_title(period:Period, language:str)->str:
     "What people call this period."
     first = period.first
@@ -21,8 +21,10 @@ def period_title(period:Period, language:str)->str:
         case 'quarter':
             return say('period_quarter', language, number=(first.month + 2) // 3,
                        year=str(first.year))
-    last = first + timedelta(6)
-    start = str(first.day) if last.month == first.month else day(first, language).rsplit(' ', 1)[0]
+    last, start = shifted(period, 1) - timedelta(1), day(first, language)
+    if period.kind == 'week' or last.year == first.year: start = start.rsplit(' ', 1)[0]
+    if (last.year, last.month) == (first.year, first.month): start = str(first.day)
+    if period.kind == 'span': return f'{start} – {day(last, language)}'
     return say('period_week', language, week=first.isocalendar().week, first=start,
                last=day(last, language))
 
