@@ -91,7 +91,7 @@ function download({ name, type, base64 }) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 function apply(said) {
-  for (const [region, html] of Object.entries(said.regions ?? {})) put(region, html);
+  for (const [region, html] of Object.entries(said.regions ?? {})) { plots.delete(region); put(region, html); }
   for (const [region, figure] of Object.entries(said.figures ?? {})) { plots.set(region, figure); draw(region); }
   if (said.notice) notice(said.notice.text, said.notice.kind);
   if (said.dialog !== undefined) show(said.dialog);
