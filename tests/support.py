@@ -36,7 +36,7 @@ def environment(folder, **settings):
     "The environment of a house in this folder; nothing of ours leaks in."
     plain = {key: os.environ[key] for key in ('PATH', 'LANG', 'HOME') if key in os.environ}
     return plain | {'ARTIFACTS_URL': f'{folder}/artifacts', 'DATABASE_URL': f'sqlite:///{folder}/mytech.db',
-                    'MLFLOW_TRACKING_URI': 'off',
+                    'MLFLOW_TRACKING_URI': 'off', 'PAGES_PORT': str(free_port()),
                     **{key: str(value) for key, value in settings.items()}}
 
 
@@ -127,3 +127,12 @@ def as_json(*command, folder, **settings):
     "A `--json` command: its object."
     done = subprocess.run([MYTECH, *command, '--json'], cwd=folder, env=environment(folder, **settings), check=True, capture_output=True)
     return json.loads(done.stdout)
+
+
+def processes_of(folder):
+    "The processes that were told of this house and have not ended: kernels, which have groups of their own, too."
+    told = f'MYTECH_HOME={folder}\0'.encode()
+    def knows(path):
+        try: return told in (path/'environ').read_bytes()
+        except OSError: return False
+    return [int(path.name) for path in Path('/proc').iterdir() if path.name.isdigit() and knows(path)]

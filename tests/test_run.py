@@ -37,32 +37,6 @@ TOKEN = '7000000001:AAHkq0vHR2Zf7yJc3nXw9eLdTbUoPsMi4gA'
 ASKED, SOLVED = 'tdk bisa login mytech min, muter terus', 'silakan clear cache lalu login ulang, MIT -ab'
 
 
-DEMO = [MYTECH, 'demo', '--days', '20']
-
-
-@pytest.fixture(scope='session')
-def interrupted(tmp_path_factory):
-    "A folder in which `mytech demo` got Ctrl-C while it trained; its exit code, what is left of it, what it said."
-    folder = tmp_path_factory.mktemp('demo')
-    with subprocess.Popen(DEMO, cwd=folder, env=environment(folder), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        said = ''
-        while 'fit:' not in said: said += process.stderr.readline()
-        both = group_of(process.pid)
-        os.killpg(process.pid, signal.SIGINT)
-        rest = process.communicate(timeout=5)[1]
-        until(lambda: not group_of(process.pid), 5)
-    return folder, process.returncode, both, said + rest
-
-
-@pytest.fixture(scope='session')
-def demo(interrupted):
-    "A folder with a history and a model. Copy it."
-    folder = interrupted[0]
-    done = subprocess.run(DEMO, cwd=folder, env=environment(folder), capture_output=True, text=True)
-    assert done.returncode == 0 and not re.search('error|traceback|model not', done.stderr, re.I), done.stderr
-    return folder
-
-
 @pytest.fixture
 def folder(demo, tmp_path):
     return Path(shutil.copytree(demo, tmp_path/'house'))

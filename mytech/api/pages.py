@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed', 'Foreign', 'Missing', 'Login', 'Logout', 'Me',
-           'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Channels', 'Leave', 'texts', 'configuration',
-           'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
+           'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Static', 'Channels', 'Leave', 'texts',
+           'configuration', 'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
-# %% ../../nbs/api/04_pages.ipynb #1358b077
+# %% ../../nbs/api/04_pages.ipynb #8d8b7189
 import asyncio
 import hmac
 import os
@@ -31,6 +31,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, create_signed_value
 from traitlets.config import Config
 from voila.app import Voila
+from voila.static_file_handler import MultiStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
@@ -147,7 +148,7 @@ def known(settings:Settings, store:Store)->Callable[[HTTPServerRequest], Visitor
         return who if who and who.user_id in {0, *settings.admin_user_ids} else None
     return seen
 
-# %% ../../nbs/api/04_pages.ipynb #6ebb54a0
+# %% ../../nbs/api/04_pages.ipynb #e8bb79eb
 class Identity(IdentityProvider):
     "Jupyter's idea of a user: whoever the door let in."
     def get_user(self, handler:JupyterHandler)->User|None:
@@ -170,6 +171,11 @@ class Kernels(AsyncMappingKernelManager):
 class PageHandler(TornadoVoilaHandler):
     "A notebook as a page."
     write_error, show = Plain.write_error, Plain.show
+
+class Static(MultiStaticFileHandler):
+    "A file of the pages' folder, or of plotly's."
+    def set_extra_headers(self, path:str)->None:
+        for name, value in HEADERS.items(): self.set_header(name, value)
 
 class Channels(VoilaKernelWebsocketHandler):
     "The line between a page and its kernel."
@@ -204,7 +210,7 @@ def configuration(settings:Settings, base:str)->Config:
     c.Voila.log_level = 'ERROR'
     return c
 
-# %% ../../nbs/api/04_pages.ipynb #9bc8119f
+# %% ../../nbs/api/04_pages.ipynb #871a9153
 _policy = ("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
            "frame-ancestors 'none'; base-uri 'self'; form-action 'self'")
 HEADERS = {'Content-Security-Policy': _policy, 'X-Content-Type-Options': 'nosniff',
@@ -229,9 +235,9 @@ class Server(Voila):
     def init_handlers(self)->list:
         "Fewer than Voila's own: no files, no listing, no way to run what is not a page."
         base = self.base_url
-        kept = [(route[0], Channels) if route[0].endswith('/channels') else route
-                for route in super().init_handlers()
-                if route[0].endswith('/channels') or '/voila/static/' in route[0]]
+        ours = {'/channels': Channels, '/voila/static/(.*)': Static}
+        kept = [(address, kind, *rest) for address, _, *rest in super().init_handlers()
+                for end, kind in ours.items() if address.endswith(end)]
         options = {'template_paths': self.template_paths, 'config': self.config,
                    'voila_configuration': self.voila_configuration}
         shown = [(base + ('' if page == 'index' else page), PageHandler,
@@ -288,7 +294,7 @@ async def serve_pages(
             front.stop()
             await server.kernel_manager.shutdown_all(now=True)
 
-# %% ../../nbs/api/04_pages.ipynb #dcf03870
+# %% ../../nbs/api/04_pages.ipynb #23ce380a
 def address(settings:Settings)->str:
     "Where people sign in; the sandbox's token is no secret."
     shared = settings.pages_token.get_secret_value()
@@ -306,8 +312,8 @@ async def run_pages(
     "Serves the pages until SIGINT or SIGTERM. Raises `StoreError`."
     if os.environ.get('MYTECH_CHILD'): Thread(target=_end_with_parent, daemon=True).start()
     store = open_store(settings.database_url, settings.mirrors)
-    serving = asyncio.create_task(serve_pages(
-        settings, store, bound, lambda: tell(f'  pages      {address(settings)}')))
+    said = f'  pages      {address(settings)}\nMyTech is ready.'
+    serving = asyncio.create_task(serve_pages(settings, store, bound, lambda: tell(said)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM): loop.add_signal_handler(number, serving.cancel)
     try: await serving

@@ -1,0 +1,161 @@
+"The pages as admins meet them: a door that opens for nobody else, and what is done there."
+import asyncio
+import importlib
+import pkgutil
+import re
+import shutil
+import warnings
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import httpx
+import pytest
+from support import free_port, processes_of, running, until
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
+
+from mytech.api.pages import COOKIE, PAGES, Server, configuration
+from mytech.core.config import load_settings
+from mytech.ops.pages.live import stated
+from mytech.services.passes import hand_out, redeem, revoke
+from mytech.services.store import open_store
+
+MAYA, RINA = 5000000301, 5000000302
+TOKEN = 'the-token-of-this-test'
+REPORTS = Path(__file__).parents[1]/'reports'
+
+
+@pytest.fixture(scope='module')
+def house(demo, tmp_path_factory):
+    "Pages of a house with a history and a model: folder, address, store."
+    folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp('pages')/'house'))
+    settings = {'PAGES_PORT': free_port(), 'PAGES_TOKEN': TOKEN, 'ADMIN_USER_IDS': f'{MAYA},{RINA}'}
+    store = open_store(f'sqlite:///{folder}/mytech.db')
+    with running(folder, 'pages', **settings):
+        until(lambda: len(processes_of(folder)) == len(list(REPORTS.glob('*.ipynb')))) # a warm kernel each
+        yield folder, f"http://127.0.0.1:{settings['PAGES_PORT']}/", store
+    store.close()
+    until(lambda: not processes_of(folder), 5) # no kernel is left behind
+    assert 'Traceback' not in (folder/'run.log').read_text()
+
+
+def link(store, user=MAYA, name='Maya', **more):
+    with store.write() as connection: return hand_out(connection, user, name, datetime.now(timezone.utc), **more)
+
+
+def session(store, user=MAYA, name='Maya', **more):
+    now = datetime.now(timezone.utc)
+    with store.write() as connection: return redeem(connection, hand_out(connection, user, name, now), now, **more)
+
+
+def client(house, secret=None, **headers):
+    return httpx.Client(base_url=house[1], cookies={COOKIE: secret} if secret else {}, headers=headers, timeout=20)
+
+
+def patterns():
+    "Every route that Voila and Jupyter server have, as they write them."
+    server = Server(config=configuration(load_settings(None), '/'), root_dir='reports')
+    server.config.VoilaConfiguration.preheat_kernel = False
+    server.initialize([])
+    server.init_settings()
+    found = {route[0] for routes in (server.init_handlers(), super(Server, server).init_handlers()) for route in routes}
+    for package in ('jupyter_server', 'voila'):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f'{package}.'):
+            if '.tests' in module.name or 'pytest' in module.name or module.name.endswith('__main__'): continue
+            with warnings.catch_warnings(action='ignore'), suppress(Exception):
+                routes = getattr(importlib.import_module(module.name), 'default_handlers', [])
+                found |= {route[0] for route in routes if isinstance(route[0], str)}
+    return sorted(found)
+
+
+def example(pattern):
+    "An address that the pattern matches."
+    kernel = '0a0a0a0a-1b1b-2c2c-3d3d-4e4e4e4e4e4e'
+    path = re.sub(r'\(\?P<\w+>', '(', pattern.replace('(?:(?:/[^/]+)+|/?)', '/x')).rstrip('$').removeprefix('^')
+    while '(' in path:
+        path = re.sub(r'\((?:\?:)?([^()]*)\)[?*+]?', lambda group: kernel if r'\w+-' in group[1] else 'tickets.ipynb', path)
+    path = re.sub(r'\\(.)', r'\1', path).replace('.*', 'x').replace('?', '')
+    return '/' + path.lstrip('/')
+
+
+def test_nothing_is_given_without_a_session(house):
+    "Every address, by every method, also where nothing is."
+    folder, base, store = house
+    wanted = sorted({example(pattern) for pattern in patterns()} | {
+        '/', *(f'/{page}' for page in PAGES), '/me', '/logout', '/static/x', '/files/mytech.db', '/.env', '/metrics', '/tree', '/lab', '/api',
+        '/voila/static/page.js', '/voila/static/../../../app.py', '/voila/render/tickets.ipynb', '/nbconvert/html/x', '/terminals/websocket/1'})
+    assert len(wanted) > 50 and '/api/kernels' in wanted and any('channels' in path for path in wanted)
+    old, late = session(store), session(store, lasts=timedelta(0))
+    with store.write() as connection: assert revoke(connection, MAYA, datetime.now(timezone.utc))
+    stranger = session(store, 666, 'Mallory')
+    kernels = len(processes_of(folder))
+    for secret in (None, 'guess', old, late, stranger, TOKEN):
+        with client(house, secret, Authorization=f'token {TOKEN}') as http:
+            for path in wanted:
+                for method in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD') if secret in (None, old) else ('GET',):
+                    said = http.request(method, path, params={'token': TOKEN})
+                    if path == '/login': continue
+                    page = method == 'GET' and path.lstrip('/') in ('', *PAGES)
+                    assert said.status_code == (302 if page else 401) and said.content == b'', (method, path, said.status_code)
+                    assert not page or said.headers['location'] == '/login'
+    assert len(processes_of(folder)) == kernels
+
+
+def test_no_websocket_without_a_session_or_from_another_site(house):
+    folder, base, store = house
+    address = base.replace('http', 'ws') + 'api/kernels/0a0a0a0a-1b1b-2c2c-3d3d-4e4e4e4e4e4e/channels'
+
+    async def status(**headers):
+        try: (await websocket_connect(HTTPRequest(address, headers=headers))).close()
+        except HTTPClientError as error: return error.code
+    cookie = f'{COOKIE}={session(store)}'
+    assert asyncio.run(status()) == asyncio.run(status(Cookie=f'{COOKIE}=guess')) == 401
+    assert asyncio.run(status(Cookie=cookie, Origin='https://elsewhere.example')) == 403
+    assert asyncio.run(status(Cookie=cookie, Origin=base.rstrip('/'))) == 404 # let in; there is no such kernel
+
+
+def test_a_link_works_once_and_its_cookie_is_shut_to_scripts(house):
+    folder, base, store = house
+    secret = link(store)
+    with client(house) as http:
+        for _ in range(2): assert secret in http.get('/login', params={'token': secret}).text # a preview uses nothing up
+        assert http.post('/login', data={'token': secret}, headers={'Origin': 'https://elsewhere.example'}).status_code == 403
+        said = http.post('/login', data={'token': secret})
+        assert (said.status_code, said.headers['location']) == (302, '/')
+        cookie = said.headers['set-cookie']
+        assert cookie.startswith(f'{COOKIE}=') and 'HttpOnly' in cookie and 'SameSite=Lax' in cookie and secret not in cookie
+        assert http.get('/me').json()['name'] == 'Maya'
+        assert http.post('/logout', headers={'Origin': 'https://elsewhere.example'}).status_code == 403
+        assert http.post('/logout').status_code == 302 and http.get('/me').status_code == 401
+    with client(house) as http:
+        again = http.post('/login', data={'token': secret})
+        assert again.status_code == 401 and 'set-cookie' not in again.headers and secret not in again.text
+        assert http.post('/login', data={'token': TOKEN}).status_code == 302 and http.get('/me').json()['name'] == 'admin'
+        for wrong in ('', TOKEN + 'x'): assert client(house).post('/login', data={'token': wrong}).status_code == 401
+    late = link(store, lasts=timedelta(0))
+    with client(house) as http: assert http.post('/login', data={'token': late}).status_code == 401
+
+
+def test_what_is_behind_the_door_is_only_pages(house):
+    "With a session, too: no file of the machine, no listing, no way to run something else; a sentence instead of a traceback."
+    with client(house, session(house[2])) as http:
+        for path in ('/voila/files/tickets.ipynb', '/voila/tree', '/voila/render/tickets.ipynb', '/voila/api/contents', '/api/kernels', '/api/contents',
+                     '/api/sessions', '/terminals/1', '/files/x', '/voila/templates/x/static/y', '/nowhere'):
+            said = http.get(path)
+            assert said.status_code == 404 and 'Halaman tidak ada' in said.text and 'Traceback' not in said.text, path
+        assert http.post('/api/kernels', json={'name': 'python3'}).status_code == 404
+        for path in ('/voila/static/../live.py', '/voila/static/%2e%2e/%2e%2e/app.py', '/voila/static//etc/passwd'):
+            assert http.get(path).status_code in (403, 404), path
+        page = http.get('/voila/static/page.js')
+        assert page.status_code == 200 and page.headers['x-content-type-options'] == 'nosniff'
+
+
+def test_a_statement_is_the_servers_own(monkeypatch):
+    from tornado.web import create_signed_value
+    monkeypatch.setenv('MYTECH_PAGES_SECRET', 'ours')
+    signed = create_signed_value('ours', 'pages', '7')
+    assert stated(signed.decode()) == 7
+    for wrong in (create_signed_value('theirs', 'pages', '7'), create_signed_value('ours', 'other', '7'), b'', b'7', signed[:-1],
+                  create_signed_value('ours', 'pages', '7', clock=lambda: 1e9)):
+        assert stated(wrong.decode()) is None
