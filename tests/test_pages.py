@@ -5,12 +5,14 @@ import pkgutil
 import re
 import shutil
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
 from support import free_port, processes_of, running, until
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
@@ -159,3 +161,75 @@ def test_a_statement_is_the_servers_own(monkeypatch):
     for wrong in (create_signed_value('theirs', 'pages', '7'), create_signed_value('ours', 'other', '7'), b'', b'7', signed[:-1],
                   create_signed_value('ours', 'pages', '7', clock=lambda: 1e9)):
         assert stated(wrong.decode()) is None
+
+
+# ---- in the browser
+
+CHROMIUM = '/usr/bin/chromium'
+WIDTHS = 1280, 390
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    if not shutil.which(CHROMIUM): pytest.skip(f'{CHROMIUM} is not installed')
+    with sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', '--disable-gpu'])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def admin(chromium, house, user=MAYA, name='Maya', width=1280, theme='light'):
+    "A browser of this admin. Nothing may go wrong in it, and nothing come from elsewhere."
+    base, wrong = house[1], []
+    context = chromium.new_context(viewport={'width': width, 'height': 900}, color_scheme=theme, base_url=base)
+    context.add_cookies([{'name': COOKIE, 'value': session(house[2], user, name), 'url': base, 'httpOnly': True}])
+    page = context.new_page()
+    page.on('console', lambda said: wrong.append(said.text) if said.type in ('error', 'warning') else None)
+    page.on('pageerror', lambda error: wrong.append(str(error)))
+    page.on('request', lambda asked: None if asked.url.startswith((base, 'blob:', 'data:', base.replace('http', 'ws'))) else wrong.append(asked.url))
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def visit(page, name=''):
+    "The page with all that it shows at first."
+    page.goto(f'/{name}')
+    page.locator('html[data-done]').wait_for()
+    expect(page.locator('main [aria-busy=true]')).to_have_count(0, timeout=15_000)
+    assert page.locator('.broken').count() == 0, page.locator('.broken').first.inner_text()
+
+
+def serious(page):
+    "What axe finds that shuts people out."
+    found = Axe().run(page).response['violations']
+    return [(one['id'], one['impact'], [node['html'][:150] for node in one['nodes'][:3]]) for one in found if one['impact'] in ('serious', 'critical')]
+
+
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+@pytest.mark.parametrize('name', [path.stem for path in sorted(REPORTS.glob('*.ipynb'))])
+def test_each_page_is_fit_for_everybody(name, theme, chromium, house):
+    "At both widths: no error, nothing from elsewhere, nothing wider than the screen, nothing serious for axe."
+    with admin(chromium, house, theme=theme) as page:
+        visit(page, '' if name == 'index' else name)
+        for width in WIDTHS:
+            page.set_viewport_size({'width': width, 'height': 900})
+            until(lambda width=width: page.evaluate('document.documentElement.scrollWidth') <= width, 3)
+            assert serious(page) == []
+
+
+def test_the_form_and_the_sentence_of_a_missing_page_are_fit_for_everybody(chromium, house):
+    with admin(chromium, house) as page:
+        for address in ('/login', '/login?token=x'):
+            page.goto(address)
+            assert serious(page) == []
+    with admin(chromium, house) as page: assert page.request.get('/nowhere').status == 404
+
+
+def test_a_session_that_is_ended_ends_the_open_page(chromium, house):
+    with admin(chromium, house, RINA, 'Rina') as page:
+        visit(page)
+        assert page.locator('#who').inner_text() == 'Rina'
+        with house[2].write() as connection: revoke(connection, RINA, datetime.now(timezone.utc))
+        page.wait_for_url('**/login', timeout=8_000)
