@@ -6,7 +6,8 @@
 __all__ = ['SPOT_CHECKS', 'STARTS', 'GRID', 'weigh', 'Evidence', 'gather', 'numbers', 'in_force', 'estimate', 'curve',
            'reliability', 'by_class', 'confusion', 'mistakes']
 
-# %% ../../nbs/ops/21_evidence.ipynb #83873a45
+# %% ../../nbs/ops/21_evidence.ipynb #a92a5db3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,18 +108,22 @@ def estimate(right:np.ndarray, weight:np.ndarray)->Rate: # (n,) bool; (n,)
     n = weight.sum() ** 2 / (weight ** 2).sum()
     return Rate(float(np.average(right, weights=weight) * n), float(n))
 
-# %% ../../nbs/ops/21_evidence.ipynb #c7728062
+# %% ../../nbs/ops/21_evidence.ipynb #c0f7db9b
 GRID = np.arange(40, 101) / 100 # thresholds
 
-def curve(evidence:Evidence, now:float)->pd.DataFrame: # now: the threshold in force
+def curve(
+    evidence:Evidence,
+    now:float,                 # the threshold in force
+    grid:Sequence[float]=GRID, # thresholds
+)->pd.DataFrame:
     "By threshold: share that is automatic, precision with its interval (low, high), reviews."
     table = evidence.table[evidence.table.auto | (evidence.table.confidence < now)]
     table = table.sort_values('confidence')
-    start = np.searchsorted(table.confidence.to_numpy(), GRID)
+    start = np.searchsorted(table.confidence.to_numpy(), grid)
     weight, right = table.weight.to_numpy(), (table.true == table.label).to_numpy()
     rates = [estimate(right[n:], weight[n:]) for n in start]
     return pd.DataFrame({
-        'threshold': GRID, 'share': (len(table) - start) / max(len(evidence.table), 1),
+        'threshold': grid, 'share': (len(table) - start) / max(len(evidence.table), 1),
         'precision': [rate.value for rate in rates],
         'low': [rate.interval[0] for rate in rates], 'high': [rate.interval[1] for rate in rates],
         'reviews': [int((weight[n:] > 0).sum()) for n in start]}).astype({'precision': float})
