@@ -15,6 +15,7 @@ from mytech.bots.admin import WrongArgument, button_data, read_arguments, sheets
 from mytech.bots.admin_bot import BOOK, MENU, batch_opener, menu
 from mytech.bots.inbox import handle_pending, store_updates
 from mytech.core.texts import catalogue, say
+from mytech.ops import review
 from mytech.services.outbox import enqueue
 from mytech.services.store import actions, count, counted, open_store, outbox, predictions, reviews
 
@@ -303,7 +304,7 @@ def test_what_breaks_on_the_way_leaves_nothing_half_done(desk, monkeypatch):
     tickets(desk.store, 2)
     card, = desk.types('/pendingreview')
     before = changed(desk)
-    monkeypatch.setattr(admin_review, 'note', lambda *args: 1 / 0)
+    monkeypatch.setattr(review, 'note_action', lambda *args: 1 / 0)
     assert desk.presses(card, LABELS[0]) == ([], [say('failed', 'id')])
     assert changed(desk) == before and desk.rows() == []
 
@@ -318,7 +319,7 @@ def test_a_database_that_is_locked_is_tried_again(desk, monkeypatch):
     def locked(*args): raise OperationalError('', {}, Exception('database is locked'))
     tickets(desk.store, 1)
     card, = desk.types('/pendingreview')
-    monkeypatch.setattr(admin_review, 'save_review', locked)
+    monkeypatch.setattr(review, 'save_review', locked)
     with pytest.raises(OperationalError): desk.presses(card, LABELS[0])
 
 
