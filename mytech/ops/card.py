@@ -4,18 +4,15 @@
 
 # %% auto #0
 __all__ = ['INK', 'SOFT', 'FAINT', 'PAPER', 'BLUE', 'ORANGE', 'GREY', 'BROWN', 'WIDTH', 'DPI', 'LEFT', 'RIGHT', 'Tile', 'tile',
-           'write', 'short', 'bar', 'draw_card', 'panel', 'png', 'weekly', 'through', 'name_parts', 'legend',
-           'draw_bars']
+           'write', 'short', 'bar', 'draw_card', 'panel', 'png', 'through', 'name_parts', 'legend', 'draw_bars']
 
-# %% ../../nbs/ops/14_card.ipynb #c41a911f
+# %% ../../nbs/ops/14_card.ipynb #3af94f80
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from io import BytesIO
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -100,12 +97,7 @@ def png(fig:Figure)->bytes:
     FigureCanvasAgg(fig).print_png(file)
     return file.getvalue()
 
-# %% ../../nbs/ops/14_card.ipynb #e750b805
-def weekly(parts:pd.DataFrame)->pd.DataFrame:
-    "Counts by day as counts by week, under its first day."
-    monday = [max(when - timedelta(when.weekday()), parts.index[0]) for when in parts.index]
-    return parts.groupby(pd.Index(monday, name='week')).sum()
-
+# %% ../../nbs/ops/14_card.ipynb #eb79c281
 def through(what:str, kind:str, language:str)->str:
     "The title of a panel through a period."
     part = {'day': 'an_hour', 'quarter': 'a_week'}.get(kind, 'a_day')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ticket_chart', 'model_chart', 'trend_chart']
 
-# %% ../../nbs/ops/15_charts.ipynb #9424ee2a
+# %% ../../nbs/ops/15_charts.ipynb #8fdf495d
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,10 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from ..core.texts import number, say
 from .card import (BLUE, BROWN, GREY, ORANGE, SOFT, LEFT, RIGHT, WIDTH, Tile, bar,
                              draw_bars, draw_card, legend, name_parts, panel, png, short, through,
-                             tile, weekly, write)
+                             tile, write)
 from .periods import shape_of
 from .reports import ModelReport
-from .ticket_report import TicketReport
+from .ticket_report import TicketReport, weekly
 from .trends import TrendReport
 from .words import against, changed, period_title, told
 

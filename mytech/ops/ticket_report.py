@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SYMPTOM', 'BREAKDOWNS', 'asked_in', 'group_labels', 'tickets_of', 'Sla', 'TicketNumbers', 'sla_of', 'numbers_of',
-           'sla_by', 'TicketReport', 'report_of', 'ticket_report', 'unanswered']
+           'sla_by', 'weekly', 'TicketReport', 'report_of', 'ticket_report', 'unanswered']
 
 # %% ../../nbs/ops/13_ticket_report.ipynb #6af8e8e2
 from dataclasses import dataclass
@@ -131,6 +131,12 @@ def sla_by(
         'median': minutes.median(), 'p90': minutes.quantile(.9)})
     if by == 'day': found.index = found.index.date
     return found if by in _keys else found.sort_values('tickets', ascending=False, kind='stable')
+
+# %% ../../nbs/ops/13_ticket_report.ipynb #a9763f92
+def weekly(parts:pd.DataFrame)->pd.DataFrame:
+    "Counts by day as counts by week, under its first day."
+    monday = [max(when - timedelta(when.weekday()), parts.index[0]) for when in parts.index]
+    return parts.groupby(pd.Index(monday, name='week')).sum()
 
 # %% ../../nbs/ops/13_ticket_report.ipynb #9d8bb8b8
 BREAKDOWNS = 'day', 'hour', 'weekday', 'app', 'solver', 'group', 'symptom'
