@@ -15,12 +15,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 from support import free_port, processes_of, running, until
 from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.web import HTTPError
 from tornado.websocket import websocket_connect
 
 from mytech.api.pages import COOKIE, PAGES, Server, configuration
 from mytech.core.config import load_settings
-from mytech.ops.pages.live import stated
-from mytech.services.passes import hand_out, redeem, revoke
+from mytech.ops.pages.live import Desk, Page, Visit, changes, perform, stated
+from mytech.services.passes import Visitor, hand_out, redeem, revoke
 from mytech.services.store import open_store
 
 MAYA, RINA = 5000000301, 5000000302
@@ -30,13 +31,14 @@ REPORTS = Path(__file__).parents[1]/'reports'
 
 @pytest.fixture(scope='module')
 def house(demo, tmp_path_factory):
-    "Pages of a house with a history and a model: folder, address, store."
+    "Pages of a house with a history and a model, below an address as behind a gateway: folder, address, store."
     folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp('pages')/'house'))
-    settings = {'PAGES_PORT': free_port(), 'PAGES_TOKEN': TOKEN, 'ADMIN_USER_IDS': f'{MAYA},{RINA}'}
+    base = f'http://127.0.0.1:{(port := free_port())}/pages/'
+    settings = {'PAGES_PORT': port, 'PAGES_URL': base, 'PAGES_TOKEN': TOKEN, 'ADMIN_USER_IDS': f'{MAYA},{RINA}'}
     store = open_store(f'sqlite:///{folder}/mytech.db')
     with running(folder, 'pages', **settings):
         until(lambda: len(processes_of(folder)) == len(list(REPORTS.glob('*.ipynb')))) # a warm kernel each
-        yield folder, f"http://127.0.0.1:{settings['PAGES_PORT']}/", store
+        yield folder, base, store
     store.close()
     until(lambda: not processes_of(folder), 5) # no kernel is left behind
     assert 'Traceback' not in (folder/'run.log').read_text()
@@ -91,16 +93,16 @@ def test_nothing_is_given_without_a_session(house):
     old, late = session(store), session(store, lasts=timedelta(0))
     with store.write() as connection: assert revoke(connection, MAYA, datetime.now(timezone.utc))
     stranger = session(store, 666, 'Mallory')
-    kernels = len(processes_of(folder))
+    kernels, host = len(processes_of(folder)), base.removesuffix('/pages/')
     for secret in (None, 'guess', old, late, stranger, TOKEN):
         with client(house, secret, Authorization=f'token {TOKEN}') as http:
-            for path in wanted:
+            for path in [*wanted, *(host + path for path in wanted)]: # below the address, and beside it
                 for method in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD') if secret in (None, old) else ('GET',):
                     said = http.request(method, path, params={'token': TOKEN})
                     if path == '/login': continue
                     page = method == 'GET' and path.lstrip('/') in ('', *PAGES)
                     assert said.status_code == (302 if page else 401) and said.content == b'', (method, path, said.status_code)
-                    assert not page or said.headers['location'] == '/login'
+                    assert not page or said.headers['location'] == '/pages/login'
     assert len(processes_of(folder)) == kernels
 
 
@@ -114,7 +116,7 @@ def test_no_websocket_without_a_session_or_from_another_site(house):
     cookie = f'{COOKIE}={session(store)}'
     assert asyncio.run(status()) == asyncio.run(status(Cookie=f'{COOKIE}=guess')) == 401
     assert asyncio.run(status(Cookie=cookie, Origin='https://elsewhere.example')) == 403
-    assert asyncio.run(status(Cookie=cookie, Origin=base.rstrip('/'))) == 404 # let in; there is no such kernel
+    assert asyncio.run(status(Cookie=cookie, Origin=base.removesuffix('/pages/'))) == 404 # let in; there is no such kernel
 
 
 def test_a_link_works_once_and_its_cookie_is_shut_to_scripts(house):
@@ -124,9 +126,9 @@ def test_a_link_works_once_and_its_cookie_is_shut_to_scripts(house):
         for _ in range(2): assert secret in http.get('/login', params={'token': secret}).text # a preview uses nothing up
         assert http.post('/login', data={'token': secret}, headers={'Origin': 'https://elsewhere.example'}).status_code == 403
         said = http.post('/login', data={'token': secret})
-        assert (said.status_code, said.headers['location']) == (302, '/')
+        assert (said.status_code, said.headers['location']) == (302, '/pages/')
         cookie = said.headers['set-cookie']
-        assert cookie.startswith(f'{COOKIE}=') and 'HttpOnly' in cookie and 'SameSite=Lax' in cookie and secret not in cookie
+        assert cookie.startswith(f'{COOKIE}=') and 'HttpOnly' in cookie and 'SameSite=Lax' in cookie and 'Path=/pages/' in cookie and secret not in cookie
         assert http.get('/me').json()['name'] == 'Maya'
         assert http.post('/logout', headers={'Origin': 'https://elsewhere.example'}).status_code == 403
         assert http.post('/logout').status_code == 302 and http.get('/me').status_code == 401
@@ -195,7 +197,7 @@ def admin(chromium, house, user=MAYA, name='Maya', width=1280, theme='light'):
 
 def visit(page, name=''):
     "The page with all that it shows at first."
-    page.goto(f'/{name}')
+    page.goto(name or './')
     page.locator('html[data-done]').wait_for()
     expect(page.locator('main [aria-busy=true]')).to_have_count(0, timeout=15_000)
     assert page.locator('.broken').count() == 0, page.locator('.broken').first.inner_text()
@@ -221,10 +223,10 @@ def test_each_page_is_fit_for_everybody(name, theme, chromium, house):
 
 def test_the_form_and_the_sentence_of_a_missing_page_are_fit_for_everybody(chromium, house):
     with admin(chromium, house) as page:
-        for address in ('/login', '/login?token=x'):
+        for address in ('login', 'login?token=x'):
             page.goto(address)
             assert serious(page) == []
-    with admin(chromium, house) as page: assert page.request.get('/nowhere').status == 404
+    with admin(chromium, house) as page: assert page.request.get('nowhere').status == 404
 
 
 def test_a_session_that_is_ended_ends_the_open_page(chromium, house):
@@ -233,3 +235,29 @@ def test_a_session_that_is_ended_ends_the_open_page(chromium, house):
         assert page.locator('#who').inner_text() == 'Rina'
         with house[2].write() as connection: revoke(connection, RINA, datetime.now(timezone.utc))
         page.wait_for_url('**/login', timeout=8_000)
+
+
+# ---- without a browser
+
+def test_what_breaks_is_a_sentence_and_the_rest_stands(caplog):
+    def breaks(visit): raise RuntimeError(f'{__file__}: 0812-3456-7890')
+    store = open_store('sqlite://')
+    page = Page('index', {'broken': breaks, 'whole': lambda visit: 'whole'}, {'break': lambda visit, told: breaks(visit)})
+    visit = Visit(Desk(load_settings(None), store), Visitor(1, MAYA, 'Maya'), 'index')
+    shown = {region: html for change in changes(page, visit) for region, html in change['regions'].items()}
+    assert shown['whole'] == 'whole' and 'muat ulang' in shown['broken'] and 'RuntimeError' not in shown['broken'] and __file__ not in shown['broken']
+    for told in ({'do': 'break'}, {'do': 'nothing'}, {}):
+        perform(page, visit, told)
+        assert visit.answer.pop('notice')['kind'] == 'bad'
+    assert caplog.text.count('RuntimeError') == 2 # who runs it can read why
+    store.close()
+
+
+def test_more_kernels_than_the_machine_can_bear_are_refused_in_a_sentence():
+    from mytech.api.pages import Kernels
+    from mytech.ops.pages.drawing import draw
+
+    class Few(Kernels): most = 0
+    with pytest.raises(HTTPError) as refused: asyncio.run(Few().start_kernel())
+    assert refused.value.status_code == 503
+    assert 'Tutup yang tidak dipakai' in draw('door', 'message', 'id', base='/', key='busy')
