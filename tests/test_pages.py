@@ -249,7 +249,7 @@ def test_what_breaks_is_a_sentence_and_the_rest_stands(caplog):
     for told in ({'do': 'break'}, {'do': 'nothing'}, {}):
         perform(page, visit, told)
         assert visit.answer.pop('notice')['kind'] == 'bad'
-    assert caplog.text.count('RuntimeError') == 2 # who runs it can read why
+    assert caplog.text.count('RuntimeError: ') == 2 # who runs it can read why
     store.close()
 
 
