@@ -6,7 +6,7 @@
 __all__ = ['log', 'dispatch', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'follow_registry', 'beside', 'challenge',
            'look_twice', 'follow_sheets', 'show_life']
 
-# %% ../nbs/95_beside.ipynb #11723347
+# %% ../nbs/95_beside.ipynb #c9b2eb64
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from .services.cascade import open_cascade, promise, run_cascade
 from .services.duties import note_pulse
 from .services.mirror import Mirror, keep_mirror
 from .services.mlflow_follower import stamp, status
-from .services.outbox import deliver
+from .services.outbox import deliver, drop_stale
 from .services.shadow import Shadow
 from .services.sheets import connect
 from .services.store import Store
@@ -43,7 +43,7 @@ async def dispatch(
         except Exception: sent = log.exception('%s: trying again', destination)
         await asyncio.sleep(rest if sent else 0.3)
 
-# %% ../nbs/95_beside.ipynb #d017d9fc
+# %% ../nbs/95_beside.ipynb #935679c5
 def catch_up(house:House, limit:int=200)->int:
     "Predicts tickets that have no prediction; how many it did."
     with house.store.write() as connection:
@@ -56,8 +56,9 @@ def catch_up(house:House, limit:int=200)->int:
     return len(said or [])
 
 def tidy(house:House)->None:
-    "Forgets updates of long ago."
-    with house.store.write() as connection: forget_handled(connection, datetime.now(timezone.utc))
+    "Forgets updates of long ago, and messages that come too late for whoever would have sent them."
+    with house.store.write() as connection:
+        for forget in (forget_handled, drop_stale): forget(connection, datetime.now(timezone.utc))
 
 # %% ../nbs/95_beside.ipynb #959b4042
 async def keep_house(house:House, every:float=60.0)->None:

@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from mytech.services import outbox as outbox_module
-from mytech.services.outbox import LEASE, Refused, SendLater, behind, claim, deliver, enqueue, retry
+from mytech.services.outbox import LEASE, Refused, SendLater, behind, claim, deliver, drop_stale, enqueue, retry
 from mytech.services.store import (StoreError, chats, connect_database, count, counted, insert_new, metadata, migrate,
                                    open_store, outbox, shadows, tickets)
 
@@ -293,6 +293,26 @@ def test_what_was_parked_is_told_and_tried_again(store):
     fails.clear()
     assert asyncio.run(deliver(store, 'teacher', send, NOW + timedelta(minutes=5))) == 2, 'c is not needed any more'
     with store.read() as connection: assert not connection.execute(sa.select(outbox)).all()
+
+
+def test_what_nobody_sends_any_more_ends_when_it_is_too_late_and_a_refusal_a_day_later(store):
+    put(store, 'a', 'b', within=timedelta(hours=1))
+    put(store, 'c')
+    with store.write() as connection: connection.execute(outbox.update().where(outbox.c.id == 2).values(parked=True))
+    for hours, ids in ((.9, [1, 2, 3]), (1.1, [2, 3]), (24.9, [2, 3]), (25.1, [3])):
+        with store.write() as connection:
+            drop_stale(connection, NOW + timedelta(hours=hours))
+            assert connection.scalars(sa.select(outbox.c.id).order_by(outbox.c.id)).all() == ids, hours
+
+
+def test_a_database_that_is_away_has_refused_nothing(store):
+    put(store, 'a')
+
+    async def send(payload): raise OperationalError('select', {}, Exception('database is locked'))
+    assert asyncio.run(deliver(store, 'teacher', send, NOW)) == 0
+    with store.read() as connection:
+        [row] = connection.execute(sa.select(outbox)).all()
+        assert not row.parked and row.due_at > NOW and 'locked' in row.error
 
 
 # Bad moments

@@ -6,7 +6,7 @@
 __all__ = ['LEASE', 'enqueue', 'announce', 'due', 'hold', 'claim', 'SendLater', 'Refused', 'pause', 'settle', 'drop_stale',
            'deliver', 'backlog', 'behind', 'retry']
 
-# %% ../../nbs/services/02_outbox.ipynb #ecea5399
+# %% ../../nbs/services/02_outbox.ipynb #7704d851
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,7 +16,7 @@ from time import monotonic
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ..core.privacy import mask
 from .store import Store, outbox
@@ -87,7 +87,7 @@ def pause(
     top = min(2.0 ** min(attempts, 20), longest)
     return top * (1 + (random.random() if jitter is None else jitter)) / 2
 
-# %% ../../nbs/services/02_outbox.ipynb #5dca215d
+# %% ../../nbs/services/02_outbox.ipynb #fb1ae5b2
 def settle(
     connection:Connection,
     rows:list[Row],
@@ -95,6 +95,7 @@ def settle(
     at:datetime,
 )->None:
     "Removes what was sent, puts off what was not, parks what was refused."
+    later = SendLater, OperationalError # a database that is away has refused nothing
     o, sent = outbox.c, [row.id for row, error in zip(rows, outcomes) if error is None]
     connection.execute(outbox.delete().where(o.id.in_(sent)))
     for row, error in zip(rows, outcomes):
@@ -103,21 +104,22 @@ def settle(
         wait = pause(row.attempts + 1) if wait is None else wait
         connection.execute(outbox.update().where(o.id == row.id).values(
             attempts=row.attempts + 1, error=mask(str(error))[:300],
-            due_at=at + timedelta(seconds=wait), parked=not isinstance(error, SendLater)))
+            due_at=at + timedelta(seconds=wait), parked=not isinstance(error, later)))
 
-# %% ../../nbs/services/02_outbox.ipynb #986af235
-def drop_stale(connection:Connection, destination:str, at:datetime)->int:
-    "Forgets what is too late; how many."
+# %% ../../nbs/services/02_outbox.ipynb #09701ca9
+def drop_stale(connection:Connection, at:datetime, destination:str='')->int:
+    "Forgets what is too late, for one destination or for all; how many messages."
     o = outbox.c
     stale = (o.expires_at < at) & o.parked.is_(False) | (o.expires_at < at - timedelta(days=1))
-    return connection.execute(outbox.delete().where(o.destination == destination, stale)).rowcount
+    if destination: stale &= o.destination == destination
+    return connection.execute(outbox.delete().where(stale)).rowcount
 
 def _begin(store:Store, destination:str, at:datetime, limit:int)->list[Row]:
     "What this round sends. Nothing is written while nothing is due."
     with store.read() as connection:
         if not connection.execute(due(destination, at, 1)).first(): return []
     with store.write() as connection:
-        drop_stale(connection, destination, at)
+        drop_stale(connection, at, destination)
         return claim(connection, destination, at, limit)
 
 # %% ../../nbs/services/02_outbox.ipynb #e1803aba
@@ -133,7 +135,7 @@ async def _keep_hold(store:Store, rows:list[Row], at:datetime)->None:
             await asyncio.to_thread(renew, until)
             held = until
 
-# %% ../../nbs/services/02_outbox.ipynb #1b8d1381
+# %% ../../nbs/services/02_outbox.ipynb #4dbf1ab4
 async def deliver(
     store:Store,
     destination:str,
@@ -154,7 +156,7 @@ async def deliver(
     holding = asyncio.create_task(_keep_hold(store, rows, at))
     try: outcomes = await asyncio.gather(*map(attempt, rows))
     except BaseException: # told to stop: whoever starts next need not wait
-        end(hold, None, at)
+        with suppress(SQLAlchemyError): end(hold, None, at)
         raise
     finally: holding.cancel()
     await asyncio.to_thread(end, settle, outcomes, at)
