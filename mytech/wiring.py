@@ -92,14 +92,12 @@ async def collect(house:House, ready:Callable[[str], None])->None:
             group.create_task(loop)
         ready(f'collector  @{bot.username} is listening')
 
-# %% ../nbs/97_wiring.ipynb #52de9f81
+# %% ../nbs/97_wiring.ipynb #15589f36
 def train_held(house:House, mode:str, tell:Callable[..., None]): # -> Retrained
     "Trains on what is confirmed; `force` promotes, else a person decides. Raises `RetrainError`."
-    from mytech.bootstrap import note_learned, snapshot, train
-    with house.store.read() as connection: data = snapshot(connection, house.settings.artifacts)
-    made = train(house, data, tell, force=mode == 'force', hold=mode != 'force',
-                 trials={'tune': 20, 'tune100': 100}.get(mode, 0))
-    with house.store.write() as connection: note_learned(connection, data, made)
+    from mytech.ops.learning import train_held as train
+    made = train(house.settings, house.store, mode, tell)
+    house.live.refresh()
     return made
 
 async def manage(house:House, ready:Callable[[str], None])->None:

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mytech import bootstrap
 from mytech.cli.versions import fate
-from mytech.bootstrap import note_learned, snapshot
 from mytech.bots.demo import labelled
 from mytech.ml.classifier import SymptomClassifier
+from mytech.ops import learning
 from mytech.ops import runs as ops
 from mytech.ops import retrain as go_live
 from mytech.ops.gate import Answers, HeldOut, judge, load_held_out, save_held_out
+from mytech.ops.learning import note_learned, snapshot
 from mytech.ops.progress import tell, told
 from mytech.ops.retrain import retrain
 from mytech.ops.runs import RetrainError, TrainingFailed, cancel, run_training, runs
@@ -237,8 +237,8 @@ PLACES = [ # where who asked is killed: module, function, before or after it, wh
     (registry, 'write_atomically', 'after', to('current'), 2, 2),         # moved, not in the ledger
     (go_live, 'promote', 'after', None, 2, 2),
     (go_live, 'prune_runs', 'before', None, 2, 2),
-    (bootstrap, 'mark_trained', 'before', None, 2, 2),
-    (bootstrap, 'mark_trained', 'after', None, 2, 2),                     # not committed
+    (learning, 'mark_trained', 'before', None, 2, 2),
+    (learning, 'mark_trained', 'after', None, 2, 2),                     # not committed
 ]
 
 
@@ -253,9 +253,9 @@ def test_kill_9_on_the_way_from_candidate_to_trained(tmp_path, quick, module, na
 
     def whole_way():
         store = open_store(url)
-        with store.write() as connection: data = bootstrap.snapshot(connection, tmp_path)
+        with store.write() as connection: data = learning.snapshot(connection, tmp_path)
         made = retrain(data.path, tmp_path, parameters={'right': .9}, notebook=small)
-        with store.write() as connection: return made, bootstrap.note_learned(connection, data, made)
+        with store.write() as connection: return made, learning.note_learned(connection, data, made)
 
     def cut_short():
         whole = getattr(module, name)

@@ -14,12 +14,12 @@ import pytest
 from ml_data import tickets
 from papermill import execute_notebook
 
-from mytech.bootstrap import tuning as parameters
 from mytech.core.config import load_settings
 from mytech.ml import tuning
 from mytech.ml.classifier import SymptomClassifier
 from mytech.ml.learners import Options
 from mytech.ml.tuning import TuningError, read_options, tune, write_tuned
+from mytech.ops.learning import tuning as parameters
 from mytech.ops.progress import told
 
 TRAINING = Path(__file__).parents[1]/'nbs/pipelines/03_training.ipynb'

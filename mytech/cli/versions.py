@@ -35,7 +35,7 @@ def verdict_shown(value:dict)->Table:
         table.add_row(*(check[name] for name in ('name', 'champion', 'challenger', 'wanted')), mark)
     return table
 
-# %% ../../nbs/cli/02_versions.ipynb #e9ec251d
+# %% ../../nbs/cli/02_versions.ipynb #7015dca7
 @app.command()
 def retrain(
     tune:Annotated[int, typer.Option(min=0, help='Trials of a search for better options.')]=0,
@@ -47,7 +47,7 @@ def retrain(
     """Train on all confirmed labels; promote what passes the gate.
 
     Example: mytech retrain --check-threshold 100"""
-    from mytech.bootstrap import note_learned, snapshot, train
+    from mytech.ops.learning import note_learned, snapshot, train
     from mytech.services.tickets import count_new
     more = read_table(str(master_data)).to_dict('records') if master_data else []
     with opened_house() as house:
@@ -56,7 +56,7 @@ def retrain(
                 said = f'nothing done: {new} new reviews, {check_threshold} wanted'
                 return show({'run': None, 'new_reviews': new}, as_json, lambda: said)
             data = snapshot(connection, house.settings.artifacts, more)
-        made = train(house, data, progress, force, trials=tune)
+        made = train(house.settings, data, progress, force, trials=tune)
         with house.store.write() as connection: note_learned(connection, data, made)
     value = {'run': made.run.id, 'version': made.version.number, 'promoted': made.promoted,
              'reasons': list(made.verdict.reasons), **made.version.verdict,
