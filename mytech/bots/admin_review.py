@@ -78,7 +78,7 @@ def open_picture(look:Look, picture:Row)->bytes: # of `picture_of`
         except Exception as error: log.warning('%s is not on the shelf: %s', picture.key, error)
     return fetch_file(look, picture.file_id)
 
-# %% ../../nbs/bots/07_admin_review.ipynb #526191dd
+# %% ../../nbs/bots/07_admin_review.ipynb #467b042f
 def choices(ticket:Row)->list[tuple]:
     "A button for each of the likeliest labels."
     seen = ticket.review_id or 0
@@ -101,10 +101,11 @@ def view_card(look:Look, ticket_id:str)->Page:
 
 def view_next(look:Look)->Page:
     "The next ticket to be decided, with its picture."
-    if (item := next(iter(upcoming(look)), None)) is None: return view_all_done(look)
-    page, picture = view_card(look, str(item.ticket_id)), picture_of(look, item.ticket_id)
+    if not (found := upcoming(look)): return view_all_done(look)
+    ticket_id, reason = found[0]
+    page, picture = view_card(look, str(ticket_id)), picture_of(look, ticket_id)
     waits = len(pending(look.connection))
-    head = look.say(f'card_{item.reason}', n=waits)
+    head = look.say(f'card_{reason}', n=waits)
     return Page(f'{head}\n{page.text}', page.buttons,
                 (lambda: open_picture(look, picture)) if picture else None)
 

@@ -7,7 +7,7 @@ __all__ = ['HELD', 'HOLD', 'OTHER', 'ALIKE', 'Hand', 'passed_over', 'upcoming', 
            'Refusal', 'standing', 'state', 'as_seen', 'decide', 'skip', 'call_back', 'is_own', 'take_back',
            'take_back_last', 'alike', 'decide_alike', 'Progress', 'progress']
 
-# %% ../../nbs/ops/12_review.ipynb #e9a1fd08
+# %% ../../nbs/ops/12_review.ipynb #3057c3d0
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +17,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.schema import ReviewStatus, Status
-from ..ml.features import fit_features
 from ..ml.preprocessing import preprocess
-from .queue import Item, next_items, pending
 from ..services.actions import note_action
 from ..services.duties import claim, remember
 from ..services.outbox import announce
@@ -35,7 +33,7 @@ class Hand:
     user_id: int       # of Telegram; 0 is who knows `PAGES_TOKEN`
     user_name: str = ''
 
-# %% ../../nbs/ops/12_review.ipynb #50ca1821
+# %% ../../nbs/ops/12_review.ipynb #2b25543b
 def passed_over(by:Hand, after:timedelta=timedelta(hours=12))->set[int]:
     "Tickets that this person has skipped today."
     a = actions.c
@@ -52,22 +50,24 @@ def upcoming(
     by:Hand,
     desk:str='',  # where the tickets will be shown
     most:int=10,
-)->list[Item]:    # the first one is to be looked at now, and why
+)->list[tuple[int,str]]: # ticket, and why it is shown; the first is to be looked at now
     "What is next for this person; what lies on others' desks comes last."
+    from mytech.ops.queue import next_items
     known = select(duties.c.state).where(duties.c.name == HELD)
     held = _held(by.connection.scalar(known) or {}, by.now, desk)
     others = {ticket_id for ticket_id, _ in held.values()}
     items = next_items(by.connection, by.now, most, passed_over(by))
-    return sorted(items, key=lambda item: item.ticket_id in others)
+    found = [(item.ticket_id, str(item.reason)) for item in items]
+    return sorted(found, key=lambda one: one[0] in others)
 
-def hold(by:Hand, desk:str, items:Sequence[Item])->Item|None:
+def hold(by:Hand, desk:str, found:Sequence[tuple[int,str]])->tuple[int,str]|None: # of `upcoming`
     "Lays the first ticket that nobody else has taken meanwhile on a desk."
     held = _held(claim(by.connection, HELD, by.now), by.now, desk)
     others = {ticket_id for ticket_id, _ in held.values()}
-    item = min(items, key=lambda item: item.ticket_id in others, default=None)
-    mine = {desk: [item.ticket_id, by.now.isoformat()]} if item else {}
+    first = min(found, key=lambda one: one[0] in others, default=None)
+    mine = {desk: [first[0], by.now.isoformat()]} if first else {}
     remember(by.connection, HELD, held | mine, by.now)
-    return item
+    return first
 
 # %% ../../nbs/ops/12_review.ipynb #c253130c
 OTHER = 'OTHER' # what belongs to no symptom
@@ -184,8 +184,10 @@ def take_back_last(by:Hand, within:timedelta=timedelta(hours=12))->list[int]:
         if found: return found
     return []
 
-# %% ../../nbs/ops/12_review.ipynb #1fbd4ad9
+# %% ../../nbs/ops/12_review.ipynb #dc2a0119
 ALIKE = .6 # cosine
+_reviewed = select(reviews.c.id).where(reviews.c.ticket_id == predictions.c.ticket_id).exists()
+_doubtful = predictions.c.status != str(Status.AUTO)
 
 def alike(
     connection:Connection,
@@ -194,10 +196,10 @@ def alike(
     among:int=1000,   # the newest that wait under the same label
 )->list[Row]:         # id, tech_text, tech_at; the most similar first
     "Other waiting tickets that say nearly the same."
+    from mytech.ml.features import fit_features
     t, p = tickets.c, predictions.c
-    waits = ~select(reviews.c.id).where(reviews.c.ticket_id == p.ticket_id).exists()
-    same = (p.label == ticket.label) & (p.status != str(Status.AUTO)) & (t.id != ticket.id)
-    found = select(t.id, t.tech_text, t.tech_at).join(predictions).where(same, waits)
+    same = (p.label == ticket.label) & _doubtful & (t.id != ticket.id)
+    found = select(t.id, t.tech_text, t.tech_at).join(predictions).where(same, ~_reviewed)
     others = connection.execute(found.order_by(t.id.desc()).limit(among)).all()
     lines = [preprocess(text) for text in (ticket.tech_text, *(one.tech_text for one in others))]
     if not others or not lines[0]: return []
@@ -223,7 +225,7 @@ def decide_alike(
     for ticket_id in waits: _save(by, 'bulk', ticket_id, label)
     return waits
 
-# %% ../../nbs/ops/12_review.ipynb #650169a5
+# %% ../../nbs/ops/12_review.ipynb #e3c3642a
 @dataclass(frozen=True)
 class Progress:
     "How much of the day's work is done."
@@ -235,9 +237,8 @@ class Progress:
 def progress(by:Hand, midnight:datetime)->Progress:
     "The day's work since midnight."
     p, r, who = predictions.c, reviews.c, by.user_name or str(by.user_id)
-    reviewed = select(reviews.c.id).where(reviews.c.ticket_id == p.ticket_id).exists()
-    doubtful = (p.predicted_at >= midnight) & (p.status != str(Status.AUTO))
-    count = select(func.count(), func.count().filter(reviewed)).select_from(predictions)
+    of_today = p.predicted_at >= midnight
     mine = select(func.count()).where(r.reviewed_at >= midnight, r.reviewer == who)
-    today, done = by.connection.execute(count.where(doubtful)).one()
-    return Progress(today, done, len(pending(by.connection)), by.connection.scalar(mine))
+    counts = [select(func.count()).select_from(predictions).where(_doubtful, *which)
+              for which in ((of_today,), (of_today, _reviewed), (~_reviewed,))]
+    return Progress(*map(by.connection.scalar, (*counts, mine)))
