@@ -295,8 +295,8 @@ def test_it_says_why_there_is_no_model(desk, error, words):
 def test_cancel_reaches_only_the_run_that_is_shown(desk, monkeypatch, tmp_path):
     from mytech.bots import admin_training
     run, ended = SimpleNamespace(id='20261120-1', status='running'), []
-    monkeypatch.setattr(admin_training, 'runs', lambda artifacts: [run])
-    monkeypatch.setattr(admin_training, 'going', lambda settings: run)
+    monkeypatch.setattr(admin_training, 'newest', lambda artifacts: run)
+    monkeypatch.setattr(admin_training, 'going', lambda artifacts: run)
     monkeypatch.setattr(admin_training, 'cancel', lambda artifacts: ended.append(run.id) or True)
     desk.types('/retrain')
     chat, released = Chat(), threading.Event()
@@ -337,7 +337,7 @@ def test_a_chat_that_cannot_be_reached_does_not_block_trainings_for_ever(desk):
 
 def test_a_lost_edit_does_not_end_a_training(desk, models, monkeypatch):
     from mytech.bots import admin_training
-    monkeypatch.setattr(admin_training, 'runs', lambda artifacts: [SimpleNamespace(id='r', status='running')])
+    monkeypatch.setattr(admin_training, 'newest', lambda artifacts: SimpleNamespace(id='r', status='running'))
     desk.types('/retrain')
     chat = Chat()
     chat.lost = 1

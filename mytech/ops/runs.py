@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CANCEL', 'RetrainError', 'TrainingFailed', 'checkout', 'pipeline', 'Run', 'read_run', 'runs', 'private_environment',
-           'cancel', 'run_training', 'prune_runs']
+           'newest', 'going', 'cancel', 'run_training', 'prune_runs']
 
-# %% ../../nbs/ops/01_runs.ipynb #b4cd1406
+# %% ../../nbs/ops/01_runs.ipynb #eca23f6c
 import json
 import os
 import re
@@ -24,7 +24,6 @@ from time import sleep
 from typing import Any
 
 import nbformat
-from papermill import execute_notebook, inspect_notebook
 
 import mytech
 from ..core.privacy import mask
@@ -53,11 +52,12 @@ def pipeline(
                            "clone it and use `make run` or `make retrain` there")
     return path
 
-# %% ../../nbs/ops/01_runs.ipynb #9fe336fe
+# %% ../../nbs/ops/01_runs.ipynb #f1ffe077
 _OURS = {'data_csv', 'run_dir', 'models_dir'}
 
 def _check(notebook:Path, parameters:dict)->None:
     "Raise `RetrainError` unless the notebook takes these parameters and the runner's own."
+    from papermill import inspect_notebook
     known = set(inspect_notebook(str(notebook)))
     if lacking := _OURS - known:
         raise RetrainError(f"{notebook.name} does not take {', '.join(sorted(lacking))}: "
@@ -145,7 +145,7 @@ def _expected(artifacts:Path, run:Run)->float|None:
             took = datetime.fromisoformat(old.ended) - datetime.fromisoformat(old.started)
             return took.total_seconds() * ratio
 
-# %% ../../nbs/ops/01_runs.ipynb #7affa541
+# %% ../../nbs/ops/01_runs.ipynb #9752c416
 def _end_with_parent()->None:
     "Wait until the parent has closed our input, then leave at once."
     while os.read(0, 1): pass  # not sys.stdin: its lock would break a regular exit
@@ -155,6 +155,7 @@ def _execute(
     notebook:str, # path of the pipeline
 )->None:
     "Body of the child process, in the run's folder."
+    from papermill import execute_notebook
     Thread(target=_end_with_parent, daemon=True).start()
     os.nice(5)  # predictions go before training
     run = json.loads(Path('run.json').read_text('utf-8'))
@@ -197,16 +198,25 @@ def _follow(process:subprocess.Popen, folder:Path, on_progress:Callable[[Step], 
         process.wait()
         shutil.rmtree(folder/'.jupyter', ignore_errors=True)
 
-# %% ../../nbs/ops/01_runs.ipynb #6dd0d6e7
+# %% ../../nbs/ops/01_runs.ipynb #a6bad324
 CANCEL = 'cancel'
+
+def newest(artifacts:Path)->Run|None:
+    "The run that was begun last, if it is not recorded as ended."
+    found = runs(artifacts)
+    return found[-1] if found and found[-1].status == 'running' else None
+
+def going(artifacts:Path)->Run|None:
+    "The run in progress; one whose process was killed is none."
+    if (run := newest(artifacts)) is None: return None
+    try:
+        with exclusive(artifacts/'runs/.lock', wait=False): return None
+    except BlockingIOError: return run
 
 def cancel(artifacts:Path)->bool:
     "Ask the run in progress to end; False when there is none."
-    try:
-        with exclusive(artifacts/'runs/.lock', wait=False): return False
-    except BlockingIOError: going = [run for run in runs(artifacts) if run.status == 'running']
-    for run in going: (artifacts/'runs'/run.id/CANCEL).touch()
-    return bool(going)
+    if run := going(artifacts): (artifacts/'runs'/run.id/CANCEL).touch()
+    return run is not None
 
 # %% ../../nbs/ops/01_runs.ipynb #5665ea88
 _ANSI, _ARROW = re.compile(r'\x1b\[[0-9;]*m'), re.compile(r'^-+> *\d+ (.*)$', re.M)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['POINTER', 'SHADOW', 'LEDGER', 'MANIFEST', 'RegistryError', 'sync', 'write_atomically', 'exclusive', 'sha256',
            'verify', 'ModelVersion', 'Move', 'versions', 'moves', 'current', 'shadow', 'register', 'checked', 'promote',
-           'rollback', 'set_shadow', 'prune', 'LiveModel', 'loaded']
+           'before', 'rollback', 'set_shadow', 'prune', 'LiveModel', 'loaded']
 
 # %% ../../nbs/services/03_registry.ipynb #c3d0bc57
 import fcntl
@@ -245,7 +245,7 @@ def _point(models:Path, ledger:dict, number:int, reason:str)->None:
     if _is_shadow(models, number): (models/SHADOW).unlink()
     if _note_move(ledger, number, reason): _save(models, ledger)
 
-# %% ../../nbs/services/03_registry.ipynb #1f15eca2
+# %% ../../nbs/services/03_registry.ipynb #79b175de
 def promote(
     models:Path,
     number:int,
@@ -261,6 +261,11 @@ def _trail(ledger:dict)->list[int]:
         if trail[-2:-1] == [move.to]: trail.pop()
         else: trail.append(move.to)
     return trail
+
+def before(models:Path)->int|None:
+    "The version that `rollback` would go back to."
+    trail = _trail(_ledger(models))
+    return trail[-2] if len(trail) > 1 else None
 
 def rollback(models:Path)->int:
     "Go back to the version before the current one; its number."
