@@ -7,7 +7,7 @@ __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed
            'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Static', 'Channels', 'Leave', 'texts',
            'configuration', 'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
-# %% ../../nbs/api/04_pages.ipynb #8d8b7189
+# %% ../../nbs/api/04_pages.ipynb #113dbcdb
 import asyncio
 import hmac
 import os
@@ -36,7 +36,9 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from ..core.config import Settings
+from ..ops.pages.clerk import open_clerk
 from ..ops.pages.drawing import draw, tell
+from ..ops.pages.live import Desk
 from ..ops.runs import checkout, private_environment
 from ..services.passes import Visitor, hand_out, redeem, sign_out, visitor
 from ..services.store import Store, open_store
@@ -245,7 +247,7 @@ class Server(Voila):
         return [*kept, *shown, (base + 'me', Me), (base + 'logout', Logout),
                 (base + r'voila/api/shutdown/([\w-]+)', Leave)]
 
-# %% ../../nbs/api/04_pages.ipynb #5e0a381b
+# %% ../../nbs/api/04_pages.ipynb #f1c95c0c
 def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]:
     "What kernels are told; secret: of the statements, folder: for Jupyter's own files."
     ids = {name: ','.join(map(str, sorted(getattr(settings, name))))
@@ -253,9 +255,10 @@ def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]
     solvers = ','.join(f'{initials}:{name}' for initials, name in settings.solvers.items())
     given = {name.upper(): value for name, value in (ids | {'solvers': solvers}).items()}
     return private_environment(Path(folder)) | given | {'MYTECH_HOME': os.getcwd(),
+                                                        'MYTECH_PAGES_CLERK': f'{folder}/clerk',
                                                         'MYTECH_PAGES_SECRET': secret}
 
-# %% ../../nbs/api/04_pages.ipynb #e6263c5d
+# %% ../../nbs/api/04_pages.ipynb #4e232ca5
 def open_server(settings:Settings, store:Store, folder:str)->Server:
     "The server, its first kernels warming up; within a running event loop."
     base = urlsplit(settings.pages_url).path.rstrip('/') + '/'
@@ -273,6 +276,7 @@ def open_server(settings:Settings, store:Store, folder:str)->Server:
                       sign_in=sign_in(settings, store), sign_out=leave)
     server.app.settings.update(server.init_settings())
     server.app.add_handlers('.*$', server.init_handlers())
+    server.clerk = open_clerk(Desk(settings, store), f'{folder}/clerk', secret)
     return server
 
 async def serve_pages(
@@ -292,6 +296,7 @@ async def serve_pages(
         try: await asyncio.Event().wait()
         finally:
             front.stop()
+            server.clerk.close()
             await server.kernel_manager.shutdown_all(now=True)
 
 # %% ../../nbs/api/04_pages.ipynb #23ce380a
