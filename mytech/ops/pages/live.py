@@ -186,10 +186,11 @@ def open_desk()->Desk:
     settings = load_settings()
     return Desk(settings, open_store(settings.database_url, settings.mirrors))
 
-# %% ../../../nbs/ops/pages/00_live.ipynb #9c9fefd8
+# %% ../../../nbs/ops/pages/00_live.ipynb #b797cfa6
 def _limit_memory(most:int=1536)->None: # MB
     import resource
-    resource.setrlimit(resource.RLIMIT_DATA, (most << 20, most << 20))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1] # what a page starts may have more again
+    resource.setrlimit(resource.RLIMIT_DATA, (most << 20, hard))
 
 def wait_for_browser(page:Page, desk:Desk, given:dict)->None:
     "Answers a browser that opens the comm `mytech.page`."
