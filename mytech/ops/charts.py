@@ -77,7 +77,7 @@ def _draw_solvers(fig:Figure, top:float, report:TicketReport, language:str, most
                f"{told(row.median, 'minutes', language)}", 9.5, SOFT, ha='right')
         bar(fig, 1.75, y, 1.25 * row.tickets / longest, .11, BLUE)
 
-# %% ../../nbs/ops/15_charts.ipynb #0ce9c3c1
+# %% ../../nbs/ops/15_charts.ipynb #cf414a02
 def ticket_chart(
     report:TicketReport,
     language:str,    # id or en
@@ -85,7 +85,8 @@ def ticket_chart(
 )->bytes:            # a PNG, 1080 pixels wide
     "`/tiketreport` as a picture."
     n = min(5, len(report.by['solver'].drop('', errors='ignore')))
-    title = f"{say('chart_tickets', language)} · {report.app or say('chart_all_apps', language)}"
+    named = report.app or say('chart_all_apps', language), report.of
+    title = ' · '.join([say('chart_tickets', language), *filter(None, named)])
     fig = draw_card(title, period_title(report.period, language), against(report.period, language),
                 _ticket_tiles(report, language), (6.72 if n else 6.3) + .27 * n)
     _draw_volume(fig, 2.4, report, language)

@@ -138,7 +138,7 @@ def weekly(parts:pd.DataFrame)->pd.DataFrame:
     monday = [max(when - timedelta(when.weekday()), parts.index[0]) for when in parts.index]
     return parts.groupby(pd.Index(monday, name='week')).sum()
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #9d8bb8b8
+# %% ../../nbs/ops/13_ticket_report.ipynb #b5b7a375
 BREAKDOWNS = 'day', 'hour', 'weekday', 'app', 'solver', 'group', 'symptom'
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class TicketReport:
     numbers: TicketNumbers
     before: TicketNumbers       # of `period.previous`
     by: dict[str, pd.DataFrame] # for each of `BREAKDOWNS`: see `sla_by`
+    of: str = ''                # what else the tickets have in common: a group, a solver
 
 def report_of(
     table:pd.DataFrame,  # from `tickets_of`

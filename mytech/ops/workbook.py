@@ -92,7 +92,7 @@ def _parts(table:pd.DataFrame, language:str)->pd.DataFrame:
         found['weekday'] = [names[number] for number in found.weekday]
     return found
 
-# %% ../../nbs/ops/16_workbook.ipynb #4e681baf
+# %% ../../nbs/ops/16_workbook.ipynb #18439d7a
 def ticket_workbook(
     report:TicketReport,
     language:str,                   # id or en
@@ -103,7 +103,8 @@ def ticket_workbook(
     file = BytesIO()
     with Workbook(file, _OPTIONS) as book:
         looks, title = _looks(book), say('chart_tickets', language)
-        _add_summary(book, looks, f'{title} {report.app}'.strip(), report, _ticket_rows(report),
+        title = ' '.join(filter(None, (title, report.app, report.of)))
+        _add_summary(book, looks, title, report, _ticket_rows(report),
                      ticket_chart(report, language, target), language)
         for by, table in report.by.items():
             _add_table(book, looks, say(f'book_{by}', language), _parts(table, language), language)

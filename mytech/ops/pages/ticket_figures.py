@@ -20,7 +20,7 @@ from ..periods import Period, shape_of
 from ..ticket_report import TicketReport, weekly
 from ..words import told
 
-# %% ../../../nbs/ops/pages/12_ticket_figures.ipynb #f209c278
+# %% ../../../nbs/ops/pages/12_ticket_figures.ipynb #e5455bad
 def by_part(report:TicketReport)->pd.DataFrame: # tickets, answered, ok
     "A day's hours, else days, else weeks under their first day."
     shape = shape_of(report.period)
@@ -39,7 +39,7 @@ def part_name(part:date, shape:str)->str:
     if shape == 'day': return ''
     return str(part) if shape != 'quarter' else '{}-W{:02}'.format(*part.isocalendar()[:2])
 
-def spaced(titles:list[str], most:int=8)->dict:
+def spaced(titles:list[str], most:int=6)->dict:
     "An axis with as many of its titles as there is room for, without weekdays."
     shown = titles[::-(-len(titles) // most)] if titles else []
     short = [title.split(' ', 1)[-1] if len(title.split()) == 3 else title for title in shown]
@@ -116,7 +116,7 @@ def compliance(visit:Visit, report:TicketReport)->dict:
                        'hoverinfo': 'skip'}
     return fig
 
-# %% ../../../nbs/ops/pages/12_ticket_figures.ipynb #d07a9be8
+# %% ../../../nbs/ops/pages/12_ticket_figures.ipynb #a0b3a6e1
 def weekdays_in(period:Period)->np.ndarray: # (7,) how many Mondays, Tuesdays, …
     "How many of each weekday have begun."
     return np.bincount([day.weekday() for day in period.days], minlength=7)
@@ -132,4 +132,4 @@ def arrivals(visit:Visit, selection:Selection)->dict:
     alt = visit.say('arrivals_alt', day=names[day], hour=titles[hour])
     return heat(titles, names, mean, alt, visit.say('arrivals_cell'),
                 language=visit.desk.language,
-                xaxis=axis(showgrid=False, tickvals=titles[::3], tickangle=0))
+                xaxis=axis(showgrid=False, type='category', tickvals=titles[::3], tickangle=0))
