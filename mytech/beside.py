@@ -6,7 +6,7 @@
 __all__ = ['log', 'dispatch', 'catch_up', 'tidy', 'keep_house', 'follow_model', 'follow_registry', 'beside', 'challenge',
            'look_twice', 'follow_sheets', 'show_life']
 
-# %% ../nbs/95_beside.ipynb #c9b2eb64
+# %% ../nbs/95_beside.ipynb #0568f6d9
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -16,13 +16,14 @@ from threading import Event, Thread
 
 from .bots.inbox import Pulse, forget_handled
 from .core.config import Settings
-from .house import House, load_warm
+from .house import House
 from .services.archive import keep_copy
 from .services.cascade import open_cascade, promise, run_cascade
 from .services.duties import note_pulse
 from .services.mirror import Mirror, keep_mirror
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver, drop_stale
+from .services.predictor import load_warm
 from .services.shadow import Shadow
 from .services.sheets import connect
 from .services.store import Store
