@@ -20,7 +20,6 @@ from .house import House
 from .services.archive import keep_copy
 from .services.cascade import open_cascade, promise, run_cascade
 from .services.duties import note_pulse
-from .services.mirror import Mirror, keep_mirror
 from .services.mlflow_follower import stamp, status
 from .services.outbox import deliver, drop_stale
 from .services.predictor import load_warm
@@ -120,6 +119,8 @@ async def look_twice(house:House)->None:
 async def follow_sheets(house:House)->None:
     "Keeps the spreadsheet in step; ends at once while none is set. Raises `SettingsError`."
     if not house.settings.mirrors: return
+    from mytech.ops.mirror import keep_mirror
+    from mytech.ops.sight import Mirror
     await asyncio.to_thread(connect, house.settings) # a wrong account is told now
     await beside('sheets', partial(keep_mirror, Mirror(house.settings, house.store)))
 

@@ -139,7 +139,7 @@ def check_sheets(settings:Settings)->list[Finding]:
         return [Finding('look', what, 'the spreadsheet is off', 'set both, this and '
                         'GOOGLE_SERVICE_ACCOUNT_JSON') if half else Finding('off', what, 'not set')]
     book, wanted = open_book(settings, timeout=10), {p.title: p.header for p in pages(settings)}
-    there = {title: wanted[title] for title in book.titles() if title in wanted}
+    there = {title: wanted[title] for title in book.sizes() if title in wanted}
     found = book.read([first_row(*one) for one in there.items()]) if there else []
     for (title, header), rows in zip(there.items(), found):
         if rows: check_header(title, header, rows[0])

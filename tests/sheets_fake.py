@@ -47,6 +47,7 @@ class Sheets:
     "A spreadsheet named MyTech. `fault(request)` names what goes wrong with a request, or nothing."
     def __init__(self, pause=1.2, retry_after=None):
         self.pages, self.lock, self.writes, self.calls, self.busy = {}, Lock(), [], [], 0
+        self.spare, self.emptied = 1000, set() # rows of a new page; pages in which people emptied rows
         self.fault, self.pause, self.retry_after = lambda kind: None, pause, retry_after
         outer = self
 
@@ -117,7 +118,8 @@ class Sheets:
         with self.lock:
             if path == '/drive/v3/files': return {'files': [{'id': 'book', 'name': 'MyTech'}]}
             if path == '/book': return {'spreadsheetId': 'book', 'properties': {'title': 'MyTech'}, 'sheets': [
-                {'properties': {'title': title, 'sheetId': n}} for n, title in enumerate(self.pages)]}
+                {'properties': {'title': title, 'sheetId': n, 'gridProperties': {'rowCount': self.size(title)}}}
+                for n, title in enumerate(self.pages)]}
             if path == '/book:batchUpdate': return self.add(asked['requests'])
             if path == '/book/values:batchGet':
                 assert query['valueRenderOption'] == ['UNFORMATTED_VALUE']
@@ -130,8 +132,18 @@ class Sheets:
             if (query['valueInputOption'], query['insertDataOption']) != (['RAW'], ['INSERT_ROWS']):
                 raise Refusal('not RAW, or not INSERT_ROWS')
             self.valid(asked['values'])
-            self.pages[title] += [list(row) for row in asked['values']]
-            return {'updates': {'updatedRows': len(asked['values'])}}
+            page, new = self.pages[title], [list(row) for row in asked['values']]
+            at = self.table_end(title)
+            page[at:at] = new
+            return {'updates': {'updatedRange': f"'{title}'!A{at + 1}:{chr(64 + len(new[0]))}{at + len(new)}"}}
+
+    def size(self, title): return max(self.spare, len(self.pages[title]))
+
+    def table_end(self, title):
+        "New rows go below the table that A1 is in: above the first empty row."
+        page = self.pages[title]
+        if title not in self.emptied: return len(page)
+        return next((n for n, row in enumerate(page) if not any(cell != '' for cell in row)), len(page))
 
     def add(self, requests):
         for one in requests:
@@ -146,6 +158,7 @@ class Sheets:
     def get(self, name):
         title, top, bottom, left, right = parse(name)
         if title not in self.pages: raise Refusal(f'Unable to parse range: {name}')
+        if top >= self.size(title): raise Refusal(f'Range ({name}) exceeds grid limits. Max rows: {self.size(title)}')
         found = [list(row[left:right + 1]) for row in self.pages[title][top:None if bottom is None else bottom + 1]]
         for row in found:
             while row and row[-1] == '': row.pop()

@@ -15,10 +15,11 @@ from sqlalchemy import select
 from support import MYTECH, environment, until
 
 from mytech.core.config import SettingsError
-from mytech.core.schema import LOGS, TRACKING
+from mytech.core.schema import LOGS, MONITORING, TRACKING
 from mytech.ops.export import rows_of, write_csv
 from mytech.ops.history import import_logs
-from mytech.services.mirror import Mirror, announce_differences, follow_round, rest
+from mytech.ops.mirror import announce_differences, follow_round, rest
+from mytech.ops.sight import Mirror
 from mytech.services.outbox import Refused, SendLater, backlog
 from mytech.services.sheets import Bucket
 from mytech.services.store import open_store, outbox, reviews, sheet_rows
@@ -27,7 +28,7 @@ from mytech.services.worksheets import plain
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 JAKARTA = ZoneInfo('Asia/Jakarta')
-TITLES = {'logs': 'Logs', 'tracking': 'ML_Tracking'}
+TITLES = {'logs': 'Logs', 'tracking': 'ML_Tracking', 'monitoring': 'Monitoring'}
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def mirror_of(sheets, store, **more):
     set_up = settings(google_service_account_json=account(), google_spreadsheet_name='MyTech',
                       sheets_api_base=sheets.base)
     free = Bucket(per_minute=1e9, holds=1e9)
-    return Mirror(set_up, store, **{'patience': timedelta(seconds=2), 'timeout': 0.3, 'bucket': free, **more})
+    return Mirror(set_up, store, **{'patience': timedelta(seconds=2), 'timeout': 0.3, 'writes': free, 'reads': free, **more})
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def in_store(store, sheet):
 
 
 def same(sheets, store):
-    "True when both pages show what the store holds, row for row, and nothing else."
+    "True when all pages show what the store holds, row for row, and nothing else."
     return all(sorted([plain(cell) for cell in row] for row in sheets.rows(title)[1:]) == in_store(store, sheet)
                for sheet, title in TITLES.items())
 
@@ -87,13 +88,14 @@ def settle(mirror, sheets, rounds=8):
 
 
 def waits(mirror):
-    with mirror.store.read() as connection: return sum(one['waiting'] for one in backlog(connection) if one['destination'] == 'sheets')
+    with mirror.store.read() as connection: return len(mirror.hours) + sum(
+        one['waiting'] for one in backlog(connection) if one['destination'] == 'sheets')
 
 
 def test_the_sheets_are_made_and_show_the_store(mirror, sheets, group):
     for number in range(1, 6): ask(group, number, answer=number != 3)
     settle(mirror, sheets)
-    assert [sheets.rows(title)[0] for title in ('Logs', 'ML_Tracking')] == [list(LOGS), list(TRACKING)]
+    assert [sheets.rows(title)[0] for title in TITLES.values()] == [list(LOGS), list(TRACKING), list(MONITORING)]
     assert len(sheets.rows('Logs')) == 1 + 4 and len(sheets.rows('ML_Tracking')) == 1 + 5
     assert same(sheets, group.store)
 
@@ -104,7 +106,7 @@ def test_a_row_is_completed_in_its_place_in_one_request(mirror, sheets, group):
     before = len(sheets.writes)
     for one in asked: solve(group, one)
     settle(mirror, sheets)
-    assert len(sheets.writes) - before == 2 # new rows of Logs, changed cells of ML_Tracking
+    assert len(sheets.writes) - before == 2 # new rows of Logs, changed cells of ML_Tracking and Monitoring
     assert same(sheets, group.store)
 
 
@@ -342,11 +344,12 @@ import sys
 from datetime import timedelta
 from threading import Event
 from mytech.core.config import load_settings
-from mytech.services.mirror import Mirror, keep_mirror
+from mytech.ops.mirror import keep_mirror
+from mytech.ops.sight import Mirror
 from mytech.services.sheets import Bucket
 from mytech.services.store import open_store
 s = load_settings(None)
-mirror = Mirror(s, open_store(s.database_url, s.mirrors), timedelta(seconds=1), 0.5, bucket=Bucket(1e9, 1e9))
+mirror = Mirror(s, open_store(s.database_url, s.mirrors), timedelta(seconds=1), 0.5, writes=Bucket(1e9, 1e9), reads=Bucket(1e9, 1e9))
 keep_mirror(mirror, Event(), 0.05)
 '''
 
@@ -369,7 +372,9 @@ def test_a_worker_that_is_killed_during_a_flush(kills, sheets, tmp_path):
         worker.kill()
         worker.wait()
     sheets.fault = lambda kind: None
-    settle_somehow(mirror_of(sheets, group.store), sheets, 30)
+    mirror = mirror_of(sheets, group.store)
+    announce_differences(mirror)
+    settle_somehow(mirror, sheets, 30)
     assert same(sheets, group.store)
     group.store.close()
 
@@ -401,7 +406,7 @@ def test_sync_status_and_doctor(sheets, tmp_path):
     env = dict(GOOGLE_SERVICE_ACCOUNT_JSON=account(), GOOGLE_SPREADSHEET_NAME='MyTech', SHEETS_API_BASE=sheets.base)
     said = mytech(tmp_path, 'sheets', 'sync', '--json', **env)
     assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout) | {'rows': 10, 'waiting': 0, 'deleted': 0} == json.loads(said.stdout)
+    assert json.loads(said.stdout) | {'rows': 11, 'waiting': 0, 'deleted': 0} == json.loads(said.stdout)
     assert same(sheets, group.store)
     sheets.change('Logs', lambda page: page[0].__setitem__(13, 'App'))
     doctor = {one['what']: one for one in json.loads(mytech(tmp_path, 'doctor', '--json', **env).stdout)}

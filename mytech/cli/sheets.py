@@ -36,7 +36,7 @@ def status(as_json:Json=False)->None:
     """What waits for the spreadsheet, what was refused, and which rows people deleted.
 
     Example: mytech sheets status"""
-    from mytech.services.mirror import standing
+    from mytech.ops.mirror import standing
     with opened_store() as (settings, store), store.read() as connection:
         show_status(standing(connection, settings), as_json)
 
@@ -46,7 +46,8 @@ def sync(as_json:Json=False)->None:
     """Bring the spreadsheet and the store in step, both ways.
 
     Example: mytech sheets sync"""
-    from mytech.services.mirror import Mirror, announce_differences, follow_round, standing
+    from mytech.ops.sight import Mirror
+    from mytech.ops.mirror import announce_differences, follow_round, standing
     from mytech.services.outbox import Refused, SendLater
     with opened_store() as (settings, store):
         if not settings.mirrors:
@@ -56,7 +57,7 @@ def sync(as_json:Json=False)->None:
         mirror, found = Mirror(settings, store), None
         progress(f'{announce_differences(mirror)} tickets differ')
         try:
-            while found is None or found['waiting'] > found['parked']:
+            while not found or found['waiting'] > found['parked'] or mirror.hours:
                 if found: sleep(1)
                 follow_round(mirror)
                 with store.read() as connection: found = standing(connection, settings)

@@ -152,14 +152,16 @@ passes = Table('passes', metadata,
     Column('expires_at', UtcDateTime, nullable=False),
     Column('used_at', UtcDateTime))
 
-# %% ../../nbs/services/00_store.ipynb #32c31cfa
+# %% ../../nbs/services/00_store.ipynb #0c67aeab
 sheet_rows = Table('sheet_rows', metadata,
-    Column('sheet', String(16), primary_key=True),     # logs or tracking
-    Column('ticket_id', Key, ForeignKey('tickets.id'), primary_key=True, autoincrement=False),
+    Column('sheet', String(16), primary_key=True),     # logs, tracking or monitoring
+    Column('item', Key, primary_key=True, autoincrement=False),
     Column('cells', JSON(none_as_null=True)),          # as they stood there last
     Column('sent', JSON(none_as_null=True)),           # on their way, and no answer yet
     Column('at', UtcDateTime, nullable=False),         # of what was sent last
-    Column('gone', Boolean, nullable=False, default=False)) # a person deleted the row
+    Column('gone', Boolean, nullable=False, default=False), # a person deleted the row
+    Column('key', Text, nullable=False),               # finds its row; '' while on its way
+    Index('ix_sheet_rows_key', 'sheet', 'key'))
 
 # %% ../../nbs/services/00_store.ipynb #98f3ed18
 answers = Table('answers', metadata,
