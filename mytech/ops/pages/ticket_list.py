@@ -49,7 +49,7 @@ def lines_of(visit:Visit, ids:list[int])->list[dict]:
         by_id = {row.id: line_of(visit, row) for row in rows}
     return [by_id[one] for one in ids if one in by_id]
 
-# %% ../../../nbs/ops/pages/12_ticket_list.ipynb #45135e3e
+# %% ../../../nbs/ops/pages/12_ticket_list.ipynb #99a5ab81
 def waiting(visit:Visit, selection:Selection, most:int=8)->str:
     "Tickets of the selection that nobody has answered, the newest first."
     ids = listed(selection.table, 'unanswered')
@@ -67,7 +67,7 @@ def matching(visit:Visit, selection:Selection)->pd.Series: # ids
     return listed(selection.table, chosen.get('status', ''), chosen.get('symptom'),
                   visit.state['hits'] if text else None, chosen.get('order') or 'new')
 
-def table(visit:Visit, selection:Selection, size:int=25)->str:
+def table(visit:Visit, selection:Selection, size:int=20)->str:
     "The list, a page at a time."
     ids = matching(visit, selection)
     pages = max(-(-len(ids) // size), 1)
