@@ -213,12 +213,13 @@ def wait_for_browser(page:Page, desk:Desk, given:dict)->None:
 
     get_comm_manager().register_target('mytech.page', opened)
 
-# %% ../../../nbs/ops/pages/00_live.ipynb #57163848
+# %% ../../../nbs/ops/pages/00_live.ipynb #ad25378c
 def as_file(page:Page, visit:Visit)->str:
     "The page as it is now: one HTML file that needs nothing else."
     said = {'regions': {}, 'figures': {}}
-    has_more(page, visit)
-    for change in changes(page, visit):
+    drawn = list(changes(page, visit))
+    if has_more(page, visit): drawn += changes(page, visit)
+    for change in drawn:
         for kind, content in change.items(): said[kind] |= content
     language = visit.desk.language
     return draw('file', 'whole', language, page=page.name, said=said, title=visit.say('title'),
