@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from admin_desk import BUDI, LABELS, MAYA, RINA, TECH
 from admin_desk import tickets as doubtful
-from sqlalchemy import select
 
 from mytech.core.config import load_settings
 from mytech.core.schema import Message, Prediction, Status

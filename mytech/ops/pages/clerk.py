@@ -79,14 +79,14 @@ def _lines(listener:Listener)->Iterator[Connection]:
         except (AuthenticationError, EOFError, ConnectionError): log.warning('a wrong word')
         except OSError: return # closed
 
-# %% ../../../nbs/ops/pages/04_clerk.ipynb #044a1c99
+# %% ../../../nbs/ops/pages/04_clerk.ipynb #3a604a88
 def open_clerk(
     desk:Desk,
     address:str, # a socket file in a private folder
     secret:str,
 )->Listener:     # to be closed
     "Answers in threads of this process until it is closed."
-    listener = Listener(address, 'AF_UNIX', authkey=secret.encode())
+    listener = Listener(address, 'AF_UNIX', backlog=32, authkey=secret.encode())
     def serve()->None:
         Thread(target=_warm, args=(desk,), daemon=True).start()
         for line in _lines(listener): Thread(target=_answer, args=(desk, line), daemon=True).start()

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['log', 'LARGEST', 'PAGE', 'hand', 'lay', 'deal', 'present', 'look_closer', 'choices', 'ticket_card', 'buttons',
-           'pictures', 'photo', 'how_far', 'similar', 'recent', 'found', 'attempt', 'is_past', 'on_label', 'on_skip',
-           'on_next', 'on_again', 'on_undo', 'matching', 'on_labels', 'on_find', 'on_alike', 'on_together', 'show']
+           'pictures', 'photo', 'on_zoom', 'how_far', 'similar', 'recent', 'found', 'attempt', 'is_past', 'on_label',
+           'on_skip', 'on_next', 'on_again', 'on_undo', 'matching', 'on_labels', 'on_find', 'on_alike', 'on_together',
+           'show']
 
 # %% ../../../nbs/ops/pages/12_review.ipynb #57deec52
 import logging
@@ -79,7 +80,7 @@ def buttons(visit:Visit)->str:
     return visit.draw('buttons', ticket=ticket, choices=choices(ticket, found.get('labels', [])),
                       other=OTHER, alike=len(found.get('alike', ())))
 
-# %% ../../../nbs/ops/pages/12_review.ipynb #09b06ea0
+# %% ../../../nbs/ops/pages/12_review.ipynb #441f8bf1
 LARGEST = 4 * 2 ** 20 # bytes
 
 def pictures(visit:Visit, ticket:Row)->list[str]:
@@ -104,7 +105,12 @@ def photo(visit:Visit)->str:
             visit.state['pictures'] = []
     return visit.draw('photo', kind=ticket.media_type, pictures=visit.state['pictures'])
 
-# %% ../../../nbs/ops/pages/12_review.ipynb #61f1b726
+def on_zoom(visit:Visit, told:dict)->None:
+    "A picture as large as it fits."
+    pictures = visit.state.get('pictures', [])[int(told['place']):]
+    visit.answer['dialog'] = visit.draw('zoom', picture=pictures[0]) if pictures else None
+
+# %% ../../../nbs/ops/pages/12_review.ipynb #949c25e9
 def how_far(visit:Visit)->str:
     "How much of the day is done."
     midnight = visit.desk.now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -116,7 +122,7 @@ def similar(visit:Visit)->str:
     found = visit.state['known'] if visit.state.get('ticket') else {'similar': []}
     return visit.draw('similar', found=found and found['similar'])
 
-def recent(visit:Visit, most:int=8)->str:
+def recent(visit:Visit, most:int=6)->str:
     "What was decided last, by whomever."
     r, zone = reviews.c, visit.desk.settings.timezone
     last = select(r.id, r.label, r.status, r.reviewer, r.reviewed_at, tickets.c.tech_text)
@@ -215,12 +221,12 @@ def on_together(visit:Visit, told:dict)->None:
     visit.answer['dialog'] = None
     deal(visit)
 
-# %% ../../../nbs/ops/pages/12_review.ipynb #3439fbf1
+# %% ../../../nbs/ops/pages/12_review.ipynb #ceb7712a
 PAGE = Page('review', {'far': how_far, 'ticket': ticket_card, 'buttons': buttons, 'photo': photo,
                        'similar': similar, 'recent': recent, 'found': found},
             {'label': on_label, 'skip': on_skip, 'undo': on_undo, 'next': on_next,
              'again': on_again, 'labels': on_labels, 'find': on_find, 'alike': on_alike,
-             'together': on_together}, every=2, later=look_closer)
+             'together': on_together, 'zoom': on_zoom}, every=2, later=look_closer)
 
 def show()->None:
     "The page."
