@@ -165,6 +165,32 @@ def test_a_statement_is_the_servers_own(monkeypatch):
         assert stated(wrong.decode()) is None
 
 
+# ---- without a browser
+
+def test_what_breaks_is_a_sentence_and_the_rest_stands(caplog):
+    def breaks(visit): raise RuntimeError(f'{__file__}: 0812-3456-7890')
+    store = open_store('sqlite://')
+    page = Page('index', {'broken': breaks, 'whole': lambda visit: 'whole'}, {'break': lambda visit, told: breaks(visit)})
+    visit = Visit(Desk(load_settings(None), store), Visitor(1, MAYA, 'Maya'), 'index')
+    shown = {region: html for change in changes(page, visit) for region, html in change['regions'].items()}
+    assert shown['whole'] == 'whole' and 'muat ulang' in shown['broken'] and 'RuntimeError' not in shown['broken'] and __file__ not in shown['broken']
+    for told in ({'do': 'break'}, {'do': 'nothing'}, {}):
+        perform(page, visit, told)
+        assert visit.answer.pop('notice')['kind'] == 'bad'
+    assert caplog.text.count('RuntimeError: ') == 2 # who runs it can read why
+    store.close()
+
+
+def test_more_kernels_than_the_machine_can_bear_are_refused_in_a_sentence():
+    from mytech.api.pages import Kernels
+    from mytech.ops.pages.drawing import draw
+
+    class Few(Kernels): most = 0
+    with pytest.raises(HTTPError) as refused: asyncio.run(Few().start_kernel())
+    assert refused.value.status_code == 503
+    assert 'Tutup yang tidak dipakai' in draw('door', 'message', 'id', base='/', key='busy')
+
+
 # ---- in the browser
 
 CHROMIUM = '/usr/bin/chromium'
@@ -235,29 +261,3 @@ def test_a_session_that_is_ended_ends_the_open_page(chromium, house):
         assert page.locator('#who').inner_text() == 'Rina'
         with house[2].write() as connection: revoke(connection, RINA, datetime.now(timezone.utc))
         page.wait_for_url('**/login', timeout=8_000)
-
-
-# ---- without a browser
-
-def test_what_breaks_is_a_sentence_and_the_rest_stands(caplog):
-    def breaks(visit): raise RuntimeError(f'{__file__}: 0812-3456-7890')
-    store = open_store('sqlite://')
-    page = Page('index', {'broken': breaks, 'whole': lambda visit: 'whole'}, {'break': lambda visit, told: breaks(visit)})
-    visit = Visit(Desk(load_settings(None), store), Visitor(1, MAYA, 'Maya'), 'index')
-    shown = {region: html for change in changes(page, visit) for region, html in change['regions'].items()}
-    assert shown['whole'] == 'whole' and 'muat ulang' in shown['broken'] and 'RuntimeError' not in shown['broken'] and __file__ not in shown['broken']
-    for told in ({'do': 'break'}, {'do': 'nothing'}, {}):
-        perform(page, visit, told)
-        assert visit.answer.pop('notice')['kind'] == 'bad'
-    assert caplog.text.count('RuntimeError: ') == 2 # who runs it can read why
-    store.close()
-
-
-def test_more_kernels_than_the_machine_can_bear_are_refused_in_a_sentence():
-    from mytech.api.pages import Kernels
-    from mytech.ops.pages.drawing import draw
-
-    class Few(Kernels): most = 0
-    with pytest.raises(HTTPError) as refused: asyncio.run(Few().start_kernel())
-    assert refused.value.status_code == 503
-    assert 'Tutup yang tidak dipakai' in draw('door', 'message', 'id', base='/', key='busy')

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed', 'Foreign', 'Missing', 'Login', 'Logout', 'Me',
-           'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Static', 'Channels', 'Leave', 'texts',
-           'configuration', 'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
+           'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Static', 'Channels', 'texts', 'configuration',
+           'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
-# %% ../../nbs/api/04_pages.ipynb #113dbcdb
+# %% ../../nbs/api/04_pages.ipynb #e719a520
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 import signal
@@ -150,7 +151,7 @@ def known(settings:Settings, store:Store)->Callable[[HTTPServerRequest], Visitor
         return who if who and who.user_id in {0, *settings.admin_user_ids} else None
     return seen
 
-# %% ../../nbs/api/04_pages.ipynb #e8bb79eb
+# %% ../../nbs/api/04_pages.ipynb #056ea436
 class Identity(IdentityProvider):
     "Jupyter's idea of a user: whoever the door let in."
     def get_user(self, handler:JupyterHandler)->User|None:
@@ -180,17 +181,15 @@ class Static(MultiStaticFileHandler):
         for name, value in HEADERS.items(): self.set_header(name, value)
 
 class Channels(VoilaKernelWebsocketHandler):
-    "The line between a page and its kernel."
+    "The line between a page and its kernel, which ends with it."
     write_error, show = Plain.write_error, Plain.show
 
-class Leave(Plain):
-    "The end of a page's kernel, when its browser has left."
-    async def post(self, kernel_id:str)->None:
-        kernels = self.settings['kernel_manager']
-        if kernel_id in kernels: await kernels.shutdown_kernel(kernel_id)
-        self.set_status(204)
+    def on_close(self)->None:
+        super().on_close()
+        kernels, kernel = self.kernel_manager, self.kernel_id
+        if kernel in kernels: asyncio.ensure_future(kernels.shutdown_kernel(kernel, now=True))
 
-# %% ../../nbs/api/04_pages.ipynb #75bbc49d
+# %% ../../nbs/api/04_pages.ipynb #e1eea11b
 def texts(language:str)->dict:
     "What the frame says."
     said = {key: tell('parts', language, key) for key in
@@ -206,13 +205,14 @@ def configuration(settings:Settings, base:str)->Config:
         template='mytech', preheat_kernel=True, default_pool_size=1, strip_sources=True,
         show_tracebacks=False, multi_kernel_manager_class=Kernels,
         resources={'mytech': texts(settings.bot_language)})
-    c.MappingKernelManager.update(cull_idle_timeout=900, cull_interval=60)
+    c.MappingKernelManager.update(cull_idle_timeout=120, cull_interval=30) # nobody came
     c.ZMQChannelsWebsocketConnection.limit_rate = False
     c.KernelManager.transport = 'ipc' # no port that others on this machine could try
     c.Voila.log_level = 'ERROR'
+    logging.getLogger('tornado.general').setLevel('ERROR') # it warns of Jupyter's own pings
     return c
 
-# %% ../../nbs/api/04_pages.ipynb #871a9153
+# %% ../../nbs/api/04_pages.ipynb #b6622bfb
 _policy = ("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
            "frame-ancestors 'none'; base-uri 'self'; form-action 'self'")
 HEADERS = {'Content-Security-Policy': _policy, 'X-Content-Type-Options': 'nosniff',
@@ -244,8 +244,7 @@ class Server(Voila):
                    'voila_configuration': self.voila_configuration}
         shown = [(base + ('' if page == 'index' else page), PageHandler,
                   options | {'notebook_path': f'{page}.ipynb'}) for page in PAGES]
-        return [*kept, *shown, (base + 'me', Me), (base + 'logout', Logout),
-                (base + r'voila/api/shutdown/([\w-]+)', Leave)]
+        return [*kept, *shown, (base + 'me', Me), (base + 'logout', Logout)]
 
 # %% ../../nbs/api/04_pages.ipynb #f1c95c0c
 def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]:

@@ -186,10 +186,7 @@ function cut() {
   line.insertAdjacentHTML('beforeend', ` <button type="button" onclick="location.reload()"></button>`);
   line.lastChild.textContent = line.dataset.again;
 }
-addEventListener('pagehide', () => {
-  cut.leaving = true;
-  if (config.kernel) navigator.sendBeacon(`${config.base}voila/api/shutdown/${config.kernel}`);
-});
+addEventListener('pagehide', () => { cut.leaving = true; });
 addEventListener('pageshow', ({ persisted }) => { if (persisted) location.reload(); });
 if (config.kernel) connect().catch(cut);
 else apply(config.said ?? {});
