@@ -150,9 +150,9 @@ def story(visit:Visit, most:int=12)->str:
     events.sort(key=lambda event: event['at'], reverse=True)
     return visit.draw('story', events=events[:most])
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #cf27ed68
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #ef75d815
 def notebook_html(visit:Visit, run_id:str)->str|None: # None: the run is not kept any more
-    "The executed training notebook as HTML that runs nothing."
+    "The executed training notebook as HTML, for a sandbox."
     folder = (visit.desk.settings.artifacts/'runs'/run_id).resolve()
     path = folder/'training.ipynb'
     inside = folder.parent == (visit.desk.settings.artifacts/'runs').resolve()
@@ -161,5 +161,4 @@ def notebook_html(visit:Visit, run_id:str)->str|None: # None: the run is not kep
     from traitlets.config import Config
     quiet = Config({'TagRemovePreprocessor': {
         'enabled': True, 'remove_cell_tags': ['injected-parameters', 'parameters']}})
-    exporter = HTMLExporter(quiet, template_name='basic', sanitize_html=True)
-    return exporter.from_filename(str(path))[0]
+    return HTMLExporter(quiet, template_name='basic').from_filename(str(path))[0]

@@ -76,7 +76,7 @@ def _mark(row:dict, name:str, colour:str, symbol:str)->dict:
             'marker': {'color': colour, 'size': 13, 'symbol': symbol,
                        'line': {'color': '--page', 'width': 2}}}
 
-# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #22e5aaa2
+# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #90f7eb60
 def coverage(visit:Visit)->dict|str:
     "Precision against the share that is automatic."
     found = evidence(visit)
@@ -97,7 +97,7 @@ def coverage(visit:Visit)->dict|str:
     low = max(100 * table.low.min() - 1, 0)
     said = {name: percent(rows[1][name], visit.desk.language) for name in ('share', 'precision')}
     return figure([band, line, *marks], visit.say('curve_alt', **said), 400, 'threshold',
-                  visit.desk.language, hovermode='closest',
+                  visit.desk.language, hovermode='x',
                   xaxis=axis(showgrid=False, title=titled(visit, 'share_axis'), ticksuffix='\xa0%'),
                   yaxis=axis(range=[low, 100.6], ticksuffix='\xa0%'))
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_apart', 'begin_apart', 'progress', 'begun_by', 'undecided', 'training', 'begin', 'ask_cancel', 'end', 'keep']
 
-# %% ../../../nbs/ops/pages/15_training.ipynb #52510f6e
+# %% ../../../nbs/ops/pages/15_training.ipynb #6308ab06
 import os
 import subprocess
 import sys
@@ -17,13 +17,13 @@ from sqlalchemy import select
 
 from ...core.privacy import mask
 from .live import Visit, open_desk
-from .model_versions import judged, moment, unlearned
+from .model_versions import checks, judged, moment, unlearned
 from ..progress import told
 from ..runs import Run, cancel, going, runs
 from ..words import duration, phase_told
 from ...services.actions import note_action
 from ...services.passes import Visitor
-from ...services.registry import ModelVersion, current, versions
+from ...services.registry import ModelVersion, current, moves, versions
 from ...services.store import actions, outbox
 
 # %% ../../../nbs/ops/pages/15_training.ipynb #ae9c0501
@@ -61,7 +61,7 @@ def begin_apart(mode:str, who:Visitor)->subprocess.Popen:
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
 
-# %% ../../../nbs/ops/pages/15_training.ipynb #798a9eca
+# %% ../../../nbs/ops/pages/15_training.ipynb #957a2f8e
 def progress(visit:Visit, run:Run)->str:
     "How far a run is."
     steps, language = told(visit.desk.settings.artifacts/'runs'/run.id), visit.desk.language
@@ -80,11 +80,12 @@ def begun_by(visit:Visit, run:Run)->str:
         return connection.scalar(asked.order_by(a.id.desc()).limit(1)) or ''
 
 def undecided(visit:Visit)->ModelVersion|None:
-    "The newest version, if it is neither in charge nor was left aside."
-    known, now = versions(visit.desk.models), current(visit.desk.models)
-    if not known or now is None or known[-1].number <= now: return None
+    "The newest version, if it never was in charge and nobody has left it aside."
+    models = visit.desk.models
+    known, used = versions(models), {move.to for move in moves(models)}
+    if not used or known[-1].number in used: return None
     a, made = actions.c, datetime.fromisoformat(known[-1].created)
-    answer = select(a.id).where(a.action.in_(('keep', 'promote', 'rollback')), a.at > made)
+    answer = select(a.id).where(a.action == 'keep', a.at > made)
     with visit.desk.store.read() as connection: decided = connection.scalar(answer.limit(1))
     return None if decided else known[-1]
 
@@ -101,8 +102,8 @@ def training(visit:Visit)->str:
     return visit.draw('training', last=last, made=made, why=why, new=unlearned(visit),
                       at=last and moment(visit, last.ended or last.started), version=version,
                       judged=version and judged(version), now=current(visit.desk.models),
-                      failed=[c for c in ((version and version.verdict) or {}).get('checks', ())
-                              if not c['passed']])
+                      failed=[check for check in (checks(visit, version) if version else ())
+                              if not check['passed']])
 
 # %% ../../../nbs/ops/pages/15_training.ipynb #8993455c
 def begin(visit:Visit, told:dict)->None:
