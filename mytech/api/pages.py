@@ -257,7 +257,7 @@ def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]
                                                         'MYTECH_PAGES_CLERK': f'{folder}/clerk',
                                                         'MYTECH_PAGES_SECRET': secret}
 
-# %% ../../nbs/api/04_pages.ipynb #4e232ca5
+# %% ../../nbs/api/04_pages.ipynb #a7766af1
 def open_server(settings:Settings, store:Store, folder:str)->Server:
     "The server, its first kernels warming up; within a running event loop."
     base = urlsplit(settings.pages_url).path.rstrip('/') + '/'
@@ -296,6 +296,7 @@ async def serve_pages(
         finally:
             front.stop()
             server.clerk.close()
+            server.log.setLevel('CRITICAL') # kernels that are warming up die now, as they should
             await server.kernel_manager.shutdown_all(now=True)
 
 # %% ../../nbs/api/04_pages.ipynb #23ce380a
