@@ -49,7 +49,7 @@ def recent_numbers(connection:Connection, now:datetime)->ModelNumbers:
         if numbers.predicted >= ENOUGH: return numbers
     return ModelNumbers()
 
-# %% ../../nbs/ops/01_monitor.ipynb #86a92625
+# %% ../../nbs/ops/01_monitor.ipynb #2bfe158d
 def model_figures(connection:Connection, now:datetime)->dict[str,float|None]:
     "How the model does, and how much waits for people."
     numbers = recent_numbers(connection, now)
@@ -62,9 +62,10 @@ def pulse_figures(connection:Connection, now:datetime, started:datetime)->dict[s
             for part, at in pulses(connection).items()}
 
 def outbox_age(connection:Connection, now:datetime)->float:
-    "Seconds that the oldest message has waited; a training, which takes minutes, is none."
+    "Seconds that the oldest message has waited; a training or a second look may take its time."
     o = outbox.c
     waits = o.parked.is_(False) & ~o.destination.startswith('retrain:')
+    waits &= o.destination != 'teacher'
     oldest = connection.scalar(select(func.min(o.created_at)).where(waits))
     return (now - oldest).total_seconds() if oldest else 0.0
 
