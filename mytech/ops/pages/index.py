@@ -148,7 +148,7 @@ def timed(waits:pd.DataFrame, settings:Settings, now:datetime)->list[dict]:
     return (sorted((one for one in lines if one['state'] != 'late'), key=lambda one: one['at'])
             + [one for one in reversed(lines) if one['state'] == 'late'])
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #2cadd798
+# %% ../../../nbs/ops/pages/10_index.ipynb #c305b62d
 def clocks(visit:Visit, most:int=10)->str:
     "Open tickets, each with its clock."
     s, today, now = visit.desk.settings, look(visit), visit.desk.now
@@ -157,7 +157,7 @@ def clocks(visit:Visit, most:int=10)->str:
     count = {name: sum(one['state'] == name for one in lines) for name in ('near', 'late', 'fine')}
     return visit.draw('clocks', lines=lines[:most], n=len(lines), count=count,
                       target=s.sla_minutes, resumes=resumes(s, now),
-                      week=current('week', now, s.timezone).name)
+                      week=current('week', now, s.timezone).name, today=now.date())
 
 # %% ../../../nbs/ops/pages/10_index.ipynb #bfa1dbce
 def tiles(visit:Visit)->str:

@@ -126,14 +126,15 @@ def selection_of(months:Months, choice:Choice)->Selection:
     whole, before = (table_of(months, one) for one in (choice.period, choice.period.previous))
     return Selection(choice, whole, filtered(whole, choice), filtered(before, choice))
 
-# %% ../../../nbs/ops/pages/11_ticket_data.ipynb #cf300dc3
+# %% ../../../nbs/ops/pages/11_ticket_data.ipynb #97cce0a1
 def found(connection:Connection, period:Period, text:str)->set[int]:
     "The tickets of a period that have all these words, or this message number."
     t = tickets.c
     said = t.tech_text + ' ' + t.solving + ' ' + t.ops_text + ' ' + t.solver_name
     def has(word:str):
         says = said.icontains(word, autoescape=True)
-        return or_(says, t.tech_message_id == int(word)) if word.isdecimal() else says
+        number = word.isdecimal() and len(word) < 19
+        return or_(says, t.tech_message_id == int(word)) if number else says
     words = [has(word) for word in text[:80].split()]
     return set(connection.scalars(select(t.id).where(*asked_in(period), *words)))
 
