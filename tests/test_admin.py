@@ -214,7 +214,7 @@ def test_what_was_refused_is_told_and_an_admin_has_it_tried_again(desk, language
     now = datetime.now(timezone.utc)
     with desk.store.write() as connection:
         for n in range(3): enqueue(connection, 'sheets', {'lane': n, 'ticket': n}, now - timedelta(hours=2.5))
-        enqueue(connection, 'media:7000', {'lane': 1}, now - timedelta(minutes=5))
+        enqueue(connection, 'media:7000', {'lane': 1}, now - timedelta(minutes=3))
     fine = desk.types('/stats')[0]
     assert line in fine.text and '<i>' not in fine.text.partition(line)[2] and 'Foto' not in fine.text and button not in str(fine.buttons)
     with desk.store.write() as connection:

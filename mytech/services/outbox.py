@@ -162,7 +162,7 @@ async def deliver(
     await asyncio.to_thread(end, settle, outcomes, at)
     return outcomes.count(None)
 
-# %% ../../nbs/services/02_outbox.ipynb #c54fb3ce
+# %% ../../nbs/services/02_outbox.ipynb #f1fdfa62
 def backlog(connection:Connection)->list[dict]:
     "What waits and what of it is parked, by destination: counts, the oldest, the reason."
     o = outbox.c
@@ -173,7 +173,7 @@ def backlog(connection:Connection)->list[dict]:
     found = found.group_by(o.destination).order_by(o.destination)
     return [dict(row._mapping) for row in connection.execute(found)]
 
-def behind(connection:Connection, at:datetime, after:timedelta=timedelta(minutes=10))->list[dict]:
+def behind(connection:Connection, at:datetime, after:timedelta=timedelta(minutes=5))->list[dict]:
     "Of `backlog`, what a person should know; a training, which takes minutes, does not wait."
     return [box for box in backlog(connection) if box['parked'] or
             box['oldest'] < at - after and not box['destination'].startswith('retrain:')]
