@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ORDERS', 'PAGE', 'filters', 'tiles', 'basis', 'slider', 'outlook', 'drift', 'confused', 'classes', 'choose', 'place',
-           'move', 'sort', 'tickets_shown', 'cell', 'one_class', 'start', 'show']
+           'move', 'share', 'sort', 'tickets_shown', 'cell', 'one_class', 'start', 'show']
 
 # %% ../../../nbs/ops/pages/13_quality.ipynb #46aaaab5
 from ..drift import ENOUGH, mix_shift
@@ -77,7 +77,7 @@ def classes(visit:Visit)->str:
     rows = table.rename_axis('label').reset_index().to_dict('records')
     return visit.draw('classes', rows=rows, by=by)
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #63fb670a
+# %% ../../../nbs/ops/pages/13_quality.ipynb #f807fd90
 def choose(visit:Visit, told:dict)->None:
     "Another period, or version."
     if told['name'] in ('period', 'version'): visit.state[told['name']] = told['value']
@@ -92,9 +92,14 @@ def place(visit:Visit)->None:
 
 def move(visit:Visit, told:dict)->None:
     "The slider, or a point of the curve."
-    visit.state['threshold'] = min(max(float(told['value']), 0.), 1.)
+    visit.state['threshold'] = share(told['value'])
     if 'x' in told: visit.state['opened'] = visit.state['threshold']
     place(visit)
+
+def share(text:str|float)->float:
+    "A number in [0, 1]. Raises `ValueError`."
+    if not 0 <= (value := float(text)) <= 1: raise ValueError(text)
+    return value
 
 def sort(visit:Visit, told:dict)->None:
     "Another order of the classes."
@@ -124,12 +129,12 @@ def one_class(visit:Visit, told:dict)->None:
     visit.answer['dialog'] = visit.draw('one_class', label=label, n=len(wrong),
                                         rows=tickets_shown(visit, wrong.ticket_id.tolist()))
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #f34be812
+# %% ../../../nbs/ops/pages/13_quality.ipynb #ba018ab8
 def start(visit:Visit, given:dict)->None:
     "What the address, or the command, asks for."
     visit.state['period'] = given.get('period') or given.get('month')
     visit.state['version'] = given.get('version', '')
-    try: visit.state['threshold'] = visit.state['opened'] = float(given['threshold'])
+    try: visit.state['threshold'] = visit.state['opened'] = share(given['threshold'])
     except (KeyError, ValueError): visit.state.pop('threshold', None)
 
 PAGE = Page('quality', {

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['periods', 'chosen', 'evidence', 'threshold', 'at', 'titled', 'coverage', 'trust', 'trained', 'mix', 'short', 'matrix']
 
-# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #bb071a17
+# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #deea4fd5
 from time import monotonic
 
 import pandas as pd
@@ -16,11 +16,11 @@ from ..evidence import Evidence, confusion, curve, gather, in_force, reliability
 from .drawing import percent
 from .figures import axis, bars, figure, heat
 from .live import Visit
-from ..periods import Period, current, month
+from ..periods import Period, current, named
 from ...services.registry import RegistryError
 from ...services.registry import current as current_version
 
-# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #69f7cb90
+# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #188b67a0
 def periods(visit:Visit)->dict[str,Period]:
     "By name: those to choose from, the running ones first."
     now, zone = visit.desk.now, visit.desk.settings.timezone
@@ -35,9 +35,8 @@ def chosen(visit:Visit)->Period:
     now, zone, name = visit.desk.now, visit.desk.settings.timezone, visit.state.get('period')
     known = periods(visit)
     if name in known: return known[name]
-    try: return month(*map(int, name.split('-')), zone).so_far(now)
-    except (AttributeError, TypeError, ValueError): pass
-    this = current('month', now, zone)
+    try: return named(name or '', zone).so_far(now)
+    except ValueError: this = current('month', now, zone)
     return this if now.day > 7 else this.back(1).so_far(now)
 
 def evidence(visit:Visit)->Evidence:
