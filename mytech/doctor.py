@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_mlflow', 'examine']
+           'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_links', 'check_mlflow', 'examine']
 
 # %% ../nbs/96_doctor.ipynb #53c4b79e
 import asyncio
@@ -171,7 +171,7 @@ def check_copy(settings:Settings)->list[Finding]:
     return [Finding('look', 'ARTIFACTS_URL', f'{settings.artifacts_url} lacks {behind} of the '
                     'versions, runs and pointers', 'the next retrain sends them, or `mytech run`')]
 
-# %% ../nbs/96_doctor.ipynb #a2185371
+# %% ../nbs/96_doctor.ipynb #9e8670a7
 def check_media(settings:Settings)->list[Finding]:
     "Where a ticket's files go: it takes them, and strangers see nothing."
     what, shelf, probe = 'S3_BUCKET_NAME', open_shelf(settings), 'doctor.txt'
@@ -182,6 +182,17 @@ def check_media(settings:Settings)->list[Finding]:
     if not seen.is_success: return [Finding('ok', what, f'{shelf.bucket} is writable and private')]
     return [Finding('wrong', what, f'{shelf.bucket} shows its objects to everybody',
                     'block its public access')]
+
+def check_links(settings:Settings)->list[Finding]:
+    "Whether links to those files lead to the API."
+    what, address = 'API_PUBLIC_URL', settings.api_public_url.rstrip('/')
+    if not address: return [Finding('off', what, 'not set: media_url holds paths, no links')]
+    advice = 'is the API running, and is this its address?'
+    try: said = httpx.get(f'{address}/health', timeout=10).text
+    except httpx.HTTPError as error:
+        return [Finding('look', what, f'{address}: {type(error).__name__}: {error}', advice)]
+    if said == '{"status":"ok"}': return [Finding('ok', what, f'{address} is the API')]
+    return [Finding('look', what, f'{address}: somebody else answers', advice)]
 
 # %% ../nbs/96_doctor.ipynb #23ba1b8d
 def check_mlflow(settings:Settings)->list[Finding]:
@@ -195,7 +206,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #4ea7fc88
+# %% ../nbs/96_doctor.ipynb #9b840e8b
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -206,7 +217,8 @@ def examine(
               'followers': check_followers, 'GOOGLE_SPREADSHEET_NAME': check_sheets,
               'GEMINI_ENABLED': check_gemini,
               'MLFLOW_TRACKING_URI': check_mlflow,
-              'bucket': check_copy, 'S3_BUCKET_NAME': check_media}
+              'bucket': check_copy, 'S3_BUCKET_NAME': check_media,
+              'API_PUBLIC_URL': check_links}
     found = []
     for what, check in checks.items():
         try: found += check(settings)

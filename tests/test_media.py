@@ -32,7 +32,7 @@ from mytech.bots.admin import Look, Office
 from mytech.bots.demo import DemoUpdate
 from mytech.bots.inbox import connect_bot, fetch_file
 from mytech.core.config import SettingsError, load_settings
-from mytech.doctor import check_media, check_store, examine
+from mytech.doctor import check_links, check_media, check_store, examine
 from mytech.services.media import LIMIT, SHOWN, disposition, keep_file, open_keeper, open_shelf, sniff
 from mytech.services.outbox import LEASE, Refused, SendLater, deliver
 from mytech.services.store import media, open_store, outbox
@@ -500,6 +500,8 @@ def test_a_photo_sent_on_the_chat_page_is_in_the_private_bucket_and_opens_from_t
         opened = {row['media_type']: httpx.get(f"http://127.0.0.1:{api}{row['media_url']}", headers=KEYS, follow_redirects=True)
                   for row in rows}
         assert httpx.get(f"http://127.0.0.1:{api}{rows[0]['media_url']}", follow_redirects=True).status_code == 401
+        public = {f'http://127.0.0.1:{api}/': 'ok', s3['aws_endpoint_url']: 'look', f'http://127.0.0.1:{free_port()}': 'look', '': 'off'}
+        assert {url: check_links(load_settings(None, api_public_url=url))[0].state for url in public} == public
         sizes = asked['photo']
         largest = httpx.get(f"{box.base}/sandbox/file/{sizes[-1]['file_id']}").content
         async def refusal(file_id, limit):
