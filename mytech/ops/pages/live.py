@@ -31,7 +31,7 @@ from ...services.store import (Store, actions, open_store, outbox, reviews, tick
 
 log = logging.getLogger(__name__)
 
-# %% ../../../nbs/ops/pages/00_live.ipynb #727fc2f7
+# %% ../../../nbs/ops/pages/00_live.ipynb #ae8699b3
 @dataclass(frozen=True)
 class Desk:
     "What pages work with."
@@ -54,6 +54,9 @@ class Visit:
     state: dict = field(default_factory=dict)    # what the person has chosen
     answer: dict = field(default_factory=dict)   # notice, dialog, focus, download, go: said once
     shown: dict[str, str] = field(default_factory=dict) # region -> digest of what stands there
+
+    @property
+    def alive(self)->bool: return self.who.pass_id > 0 # a file has nothing to press
 
     def draw(self, part:str, **values)->str:
         "A macro of the page's template."
