@@ -101,7 +101,7 @@ def wrong(visit:Visit, today:Today)->list[dict]: # title, advice, since, page
     zone = visit.desk.settings.timezone
     return [one | {'since': one['since'].astimezone(zone)} for one in found]
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #984e0fef
+# %% ../../../nbs/ops/pages/10_index.ipynb #c3eb2d4e
 def stuck(visit:Visit, today:Today)->list[dict]: # where, waiting, parked, error, since
     "What does not get out of the house."
     s = visit.desk.settings
@@ -115,7 +115,7 @@ def alerts(visit:Visit)->str:
     "What needs somebody, or that nothing does."
     today = look(visit)
     return visit.draw('alerts', wrong=wrong(visit, today), stuck=stuck(visit, today), at=today.at,
-                      live=bool(visit.who.pass_id))
+                      live=visit.alive)
 
 def resend(visit:Visit, told:dict)->None: # told: destination
     "Has what was refused tried again."
@@ -148,7 +148,7 @@ def timed(waits:pd.DataFrame, settings:Settings, now:datetime)->list[dict]:
     return (sorted((one for one in lines if one['state'] != 'late'), key=lambda one: one['at'])
             + [one for one in reversed(lines) if one['state'] == 'late'])
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #c305b62d
+# %% ../../../nbs/ops/pages/10_index.ipynb #6b01449f
 def clocks(visit:Visit, most:int=10)->str:
     "Open tickets, each with its clock."
     s, today, now = visit.desk.settings, look(visit), visit.desk.now
@@ -157,9 +157,10 @@ def clocks(visit:Visit, most:int=10)->str:
     count = {name: sum(one['state'] == name for one in lines) for name in ('near', 'late', 'fine')}
     return visit.draw('clocks', lines=lines[:most], n=len(lines), count=count,
                       target=s.sla_minutes, resumes=resumes(s, now),
-                      week=current('week', now, s.timezone).name, today=now.date())
+                      week=current('week', now, s.timezone).name, today=now.date(),
+                      live=visit.alive)
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #bfa1dbce
+# %% ../../../nbs/ops/pages/10_index.ipynb #e4ad2454
 def tiles(visit:Visit)->str:
     "The day in figures, each with what became of it."
     today, language = look(visit), visit.desk.language
@@ -177,7 +178,8 @@ def tiles(visit:Visit)->str:
     of = visit.say('predicted', n=today.model.predicted)
     shown += [(visit.say('auto'), auto, of, 0, 'quality'),
               (visit.say('queue'), told(waiting.count, 'n', language), over, 0, 'review')]
-    return visit.draw('tiles', shown=shown, against=against(today.report.period, language))
+    return visit.draw('tiles', live=visit.alive, shown=shown,
+                      against=against(today.report.period, language))
 
 # %% ../../../nbs/ops/pages/10_index.ipynb #c42e3c1c
 def by_hour(recent:pd.DataFrame, now:datetime)->pd.DataFrame: # (24, 3), index: local hours
@@ -201,17 +203,17 @@ def hours(visit:Visit)->dict:
                 ('--blue', '--orange', '--grey'), language=language,
                 xaxis=axis(showgrid=False, type='category', tickvals=titles[::-4], tickangle=0))
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #336552a8
+# %% ../../../nbs/ops/pages/10_index.ipynb #3ffb606d
 def topics(visit:Visit, hours:int=3, most:int=6)->str:
     "What the newest tickets are about."
     today = look(visit)
     recent = today.recent[today.recent['at'] > today.at - timedelta(hours=hours)]
     count = recent.symptom.value_counts()
     known = count[(count > 0) & (count.index != '')].head(most)
-    return visit.draw('topics', rows=list(known.items()), hours=hours, n=len(recent),
-                      period=today.report.period.name)
+    return visit.draw('topics', live=visit.alive, rows=list(known.items()), hours=hours,
+                      n=len(recent), period=today.report.period.name)
 
-def links(visit:Visit)->str: return visit.draw('links', live=bool(visit.who.pass_id))
+def links(visit:Visit)->str: return visit.draw('links', live=visit.alive)
 
 PAGE = Page('index', {'alerts': alerts, 'tiles': tiles, 'clocks': clocks, 'hours': hours,
                       'topics': topics, 'links': links}, {'resend': resend}, every=5, ticks=True)

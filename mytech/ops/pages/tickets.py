@@ -6,7 +6,7 @@
 __all__ = ['LONGEST', 'NAMES', 'PAGE', 'around', 'checked', 'moved', 'look', 'begin', 'read_ahead', 'kept', 'set_period', 'zoom',
            'set_filter', 'clear', 'turn', 'options', 'filters', 'tiles', 'symptoms', 'parts', 'of', 'show']
 
-# %% ../../../nbs/ops/pages/12_tickets.ipynb #98d2ad50
+# %% ../../../nbs/ops/pages/12_tickets.ipynb #79ebc311
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,8 +23,8 @@ from .live import Page, Visit, open_page, stamp
 from .ticket_data import (ORDERS, Choice, Months, Selection, month_table, refresh,
                                           selection_of)
 from .ticket_figures import arrivals, compliance, hours, minutes, volume
-from .ticket_list import (download_csv, download_excel, is_live, open_one,
-                                          table, waiting)
+from .ticket_list import (download_csv, download_excel, open_one, table,
+                                          waiting)
 from ..periods import KINDS, Period, current, named, shifted, span
 from ..words import against, changed, period_title, told
 from ...services.store import tickets
@@ -53,7 +53,7 @@ def moved(period:Period, name:str, value:str, today:date)->Period:
     if name == 'first': return checked(span(day, max(day, last), zone))
     return checked(span(min(day, first), day, zone))
 
-# %% ../../../nbs/ops/pages/12_tickets.ipynb #237b7611
+# %% ../../../nbs/ops/pages/12_tickets.ipynb #c68eb52b
 def look(visit:Visit)->Selection:
     "What is chosen, renewed when a minute has passed and something has happened."
     s, now = visit.state, visit.desk.now
@@ -85,7 +85,7 @@ def begin(visit:Visit, given:dict)->None: # given: from the address, or a notebo
 def read_ahead(visit:Visit)->bool:
     "Reads the months of two years, beside the page, so that other periods come at once."
     s = visit.state
-    if is_live(visit) and not s.get('ahead'):
+    if visit.alive and not s.get('ahead'):
         s['ahead'] = Thread(target=_read_months, args=(s['months'], s['at']), daemon=True)
         s['ahead'].start()
     return False
@@ -135,7 +135,7 @@ def clear(visit:Visit, told:dict)->None:
 
 def turn(visit:Visit, told:dict)->None: visit.state['page'] = int(told['to'])
 
-# %% ../../../nbs/ops/pages/12_tickets.ipynb #fb29d66a
+# %% ../../../nbs/ops/pages/12_tickets.ipynb #1377607d
 def options(visit:Visit, name:str, whole:pd.DataFrame)->list[tuple[str,str]]:
     "What a name can be filtered by: those of the period, and what is chosen."
     known = visit.desk.settings.app_codes if name == 'app' else {}
@@ -152,7 +152,7 @@ def filters(visit:Visit)->str:
     choices = {name: options(visit, name, whole) for name in ('app', 'group', 'solver')}
     kinds = [(kind, visit.say(f'kind_{kind}')) for kind in (*KINDS, 'span')]
     return visit.draw(
-        'filters', live=is_live(visit), choices=choices, kinds=kinds, period=period,
+        'filters', live=visit.alive, choices=choices, kinds=kinds, period=period,
         title=period_title(period, visit.desk.language), last=shifted(period, 1) - timedelta(1),
         chosen=state['chosen'], at=state['at'], today=visit.desk.now.date(),
         later=shifted(period, 1) <= visit.desk.now.date())
@@ -160,21 +160,23 @@ def filters(visit:Visit)->str:
 def tiles(visit:Visit)->str:
     "The figures, each with what became of it; without tickets, what to do."
     selection, language = look(visit), visit.desk.language
-    now, before = selection.report.numbers, selection.report.before
+    choice, now, before = selection.choice, selection.report.numbers, selection.report.before
     if not now.asked: return visit.draw('nothing', narrowed=len(selection.whole) > 0)
     figures = [('asked', now.asked, before.asked, 'n', 0),
                ('compliance', now.sla.compliance, before.sla.compliance, 'percent', 1),
                ('median', now.sla.median, before.sla.median, 'minutes', -1),
                ('p90', now.sla.p90, before.sla.p90, 'minutes', -1),
-               ('open', now.unanswered, before.unanswered, 'n', -1),
+               ('late_ones', now.sla.late, before.sla.late, 'n', -1) if choice.app or choice.solver
+               else ('open', now.unanswered, before.unanswered, 'n', -1),
                ('with_oncek', now.oncek, before.oncek, 'n', 0)]
     notes = [changed(a, b, unit, language) for _, a, b, unit, _ in figures]
     shown = [(visit.say(name), told(value, unit, language), note,
               {'▲': good, '▼': -good}.get(note[:1], 0))
              for (name, value, _, unit, good), note in zip(figures, notes)]
-    return visit.draw('tiles', shown=shown, against=against(selection.choice.period, language))
+    return visit.draw('tiles', live=visit.alive, shown=shown,
+                      against=against(choice.period, language))
 
-# %% ../../../nbs/ops/pages/12_tickets.ipynb #79b3a1cc
+# %% ../../../nbs/ops/pages/12_tickets.ipynb #d204fc2c
 def symptoms(visit:Visit, selection:Selection, most:int=10)->str:
     "What is asked for most, beside the period before."
     table, language = selection.symptoms, visit.desk.language
@@ -182,7 +184,7 @@ def symptoms(visit:Visit, selection:Selection, most:int=10)->str:
     rows = [(name, one.now, changed(one.now, one.before, 'n', language) or visit.say('new'),
              bool(one.notable)) for name, one in known.head(most).iterrows()]
     nameless = int(table.now.get('', 0))
-    return visit.draw('symptoms', live=is_live(visit), rows=rows, nameless=nameless,
+    return visit.draw('symptoms', live=visit.alive, rows=rows, nameless=nameless,
                       more=max(len(known) - most, 0),
                       top=max((row[1] for row in rows), default=1),
                       against=against(selection.choice.period, language))
@@ -197,7 +199,7 @@ def parts(visit:Visit, selection:Selection, most:int=6)->str:
         rows = [(name, *(told(one[key], unit, language) for key, unit in units.items()))
                 for name, one in shown.iterrows()]
         tables.append((by, rows, max(len(known) - most, 0)))
-    return visit.draw('parts', live=is_live(visit), tables=tables)
+    return visit.draw('parts', live=visit.alive, tables=tables)
 
 def of(draw:Callable, days:int=1)->Callable[[Visit], str|dict]: # days: the fewest it is drawn for
     "A region drawn from the selection; gone where there is nothing to draw."
