@@ -130,21 +130,22 @@ def comparison(visit:Visit)->str:
                       numbers=numbers, judge=judge, judged=judged(judge),
                       checks=checks(visit, judge))
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #f81eb905
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #5da3b756
 DEEDS = ('promote', 'rollback', 'keep', 'retrain', 'cancel', 'trained', 'untrained')
 
 def story(visit:Visit, most:int=12)->str:
     "Who did what, newest first."
-    a = actions.c
-    found = select(a.at, a.user_name, a.action, a.target, a.after).where(a.action.in_(DEEDS))
-    with visit.desk.store.read() as connection:
-        done = connection.execute(found.order_by(a.id.desc()).limit(most)).all()
+    a, models = actions.c, visit.desk.models
+    found = select(actions).where(a.action.in_(DEEDS)).order_by(a.id.desc()).limit(most)
+    with visit.desk.store.read() as connection: done = connection.execute(found).all()
     events = [{'at': row.at.astimezone(visit.desk.settings.timezone), 'who': row.user_name,
                'what': row.action, 'target': row.target} for row in done]
-    by_hand = [e['at'] for e in events if e['what'] in ('promote', 'rollback')]
-    for move in moves(visit.desk.models)[-most:]:
+    told = {(row.before['current'] or None, row.after['current']): row.at for row in done
+            if row.action in ('promote', 'rollback')}
+    for move in moves(models)[-most:]:
         at = moment(visit, move.when)
-        if any(abs(at - other) < timedelta(seconds=10) for other in by_hand): continue
+        by_hand = told.get((move.origin, move.to))
+        if by_hand and abs(at - by_hand) < timedelta(minutes=1): continue
         events.append({'at': at, 'who': '', 'what': f"move_{move.reason.replace(' ', '_')}",
                        'target': f'v{move.to}'})
     events.sort(key=lambda event: event['at'], reverse=True)
