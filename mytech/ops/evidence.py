@@ -6,19 +6,20 @@
 __all__ = ['SPOT_CHECKS', 'STARTS', 'GRID', 'weigh', 'Evidence', 'gather', 'numbers', 'in_force', 'estimate', 'curve',
            'reliability', 'by_class', 'confusion', 'mistakes']
 
-# %% ../../nbs/ops/21_evidence.ipynb #a92a5db3
+# %% ../../nbs/ops/21_evidence.ipynb #eaca3a82
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from ..core.config import Settings
 from ..core.schema import Status
 from .periods import Period
 from .reports import ModelNumbers, Rate, audited, reviewed_predictions
+from ..services.store import predictions
 
 # %% ../../nbs/ops/21_evidence.ipynb #3c7525da
 SPOT_CHECKS = 30 # reviews of the audit sample from which on no other reviews of AUTO count
@@ -41,7 +42,7 @@ def weigh(
         weight[mine] = (made / np.maximum(seen, 1))[part[mine]]
     return weight
 
-# %% ../../nbs/ops/21_evidence.ipynb #17ed2143
+# %% ../../nbs/ops/21_evidence.ipynb #a7b90bd9
 @dataclass(frozen=True)
 class Evidence:
     "The predictions of a period and what people said of them."
@@ -55,30 +56,32 @@ class Evidence:
         "What people have looked at."
         return self.table[self.table.true != '']
 
+def _in(period:Period)->ColumnElement:
+    at = predictions.c.predicted_at
+    return (at >= period.start) & (at < period.end)
+
 def _rows(connection:Connection, period:Period)->pd.DataFrame:
     c = reviewed_predictions.c
     said = [c.predictions_ticket_id.label('ticket_id'), c.predictions_label.label('label'),
             c.predictions_confidence.label('confidence'),
             (c.predictions_status == str(Status.AUTO)).label('auto'),
-            c.standing_label.label('true'), c.predictions_model_version.label('version'),
-            c.predictions_predicted_at.label('at')]
-    made = (c.predictions_predicted_at >= period.start) & (c.predictions_predicted_at < period.end)
-    found = connection.execute(select(*said).select_from(reviewed_predictions).where(made))
-    return pd.DataFrame(found.all(), columns=[column.name for column in said])
+            c.standing_label.label('true'), c.predictions_model_version.label('version')]
+    found = connection.execute(select(*said).select_from(reviewed_predictions).where(_in(period)))
+    return pd.DataFrame(list(map(tuple, found)), columns=[column.name for column in said])
 
 def gather(connection:Connection, period:Period, version:str='')->Evidence: # version: '' is all
     "Reads the predictions that were made in a period."
     table = _rows(connection, period)
     versions = tuple(sorted(table.version.unique(), key=lambda name: (len(name), name)))
     if version: table = table[table.version == version]
-    first = table['at'].min() if len(table) else period.start
-    table = table.drop(columns=['version', 'at']).fillna({'true': ''})
+    first = connection.scalar(select(func.min(predictions.c.predicted_at)).where(_in(period)))
+    table = table.drop(columns='version').fillna({'true': ''})
     table = table.astype({'ticket_id': int, 'auto': bool, 'confidence': float, 'true': str})
     checks = table.auto & (table.true != '') & audited(table.ticket_id)
     spot = bool(checks.sum() >= SPOT_CHECKS)
     sample = checks | (table.true != '') & ~(table.auto & spot)
     weight = weigh(*(column.to_numpy() for column in (table.confidence, table.auto, sample)))
-    days = (period.end - first).total_seconds() / 86400
+    days = (period.end - (first or period.start)).total_seconds() / 86400
     return Evidence(table.assign(weight=weight), spot, days, versions)
 
 # %% ../../nbs/ops/21_evidence.ipynb #edc307f3
