@@ -13,12 +13,12 @@ from mytech.core.config import load_settings
 from mytech.core.schema import Message, Prediction, Status
 from mytech.ml.classifier import SymptomClassifier
 from mytech.ops.pages import clerk
-from mytech.ops.pages.live import Desk, Visit, changes, has_more, perform, stamp
+from mytech.ops.pages.live import Desk, Visit, as_file, changes, has_more, perform, stamp
 from mytech.ops.pages.review import PAGE
 from mytech.ops.review import Hand, Refusal, decide
 from mytech.services.media import open_shelf
 from mytech.services.passes import Visitor
-from mytech.services.store import actions, media, open_store, outbox, predictions, reviews
+from mytech.services.store import actions, duties, media, open_store, outbox, predictions, reviews
 from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 
@@ -56,7 +56,7 @@ class Person:
 
 
 def rows(desk, table=reviews):
-    with desk.store.read() as connection: return connection.execute(table.select().order_by(table.c.id)).all()
+    with desk.store.read() as connection: return connection.execute(table.select().order_by(*table.primary_key)).all()
 
 
 def labels(desk): return {row.ticket_id: (row.label, row.status, row.reviewer) for row in rows(desk)}
@@ -136,6 +136,11 @@ def test_two_are_not_dealt_the_same_ticket(desk):
     assert maya.ticket != rina.ticket
     maya.does('undo')
     assert maya.ticket != rina.ticket
+
+
+def test_twelve_at_work_have_twelve_tickets(desk):
+    doubtful(desk.store, 12)
+    assert len({Person(desk, n, f'admin {n}').ticket for n in range(1, 13)}) == 12
 
 
 def test_of_two_at_the_same_ticket_one_wins_and_the_other_is_told(desk):
@@ -272,3 +277,10 @@ def test_a_desk_that_was_left_holds_nothing_for_long(desk):
         now = property(lambda self: datetime.now(self.settings.timezone) + timedelta(minutes=11))
     assert Person(desk, RINA, 'Rina').ticket != first
     assert Person(Later(desk.settings, desk.store), 303, 'Sari').ticket == first
+
+
+def test_a_file_changes_nothing(desk):
+    doubtful(desk.store, 1)
+    whole = as_file(PAGE, Visit(desk, Visitor(0, 0, ''), 'review'))
+    assert 'tdk bisa login &lt;0&gt; min' in whole or 'tdk bisa login \\u0026lt;0' in whole
+    assert not rows(desk, duties) and not rows(desk, actions)

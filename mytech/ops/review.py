@@ -33,7 +33,7 @@ class Hand:
     user_id: int       # of Telegram; 0 is who knows `PAGES_TOKEN`
     user_name: str = ''
 
-# %% ../../nbs/ops/12_review.ipynb #2b25543b
+# %% ../../nbs/ops/12_review.ipynb #46777895
 def passed_over(by:Hand, after:timedelta=timedelta(hours=12))->set[int]:
     "Tickets that this person has skipped today."
     a = actions.c
@@ -49,14 +49,13 @@ def _held(state:dict, now:datetime, desk:str)->dict[str,list]:
 def upcoming(
     by:Hand,
     desk:str='',  # where the tickets will be shown
-    most:int=10,
 )->list[tuple[int,str]]: # ticket, and why it is shown; the first is to be looked at now
     "What is next for this person; what lies on others' desks comes last."
     from mytech.ops.queue import next_items
     known = select(duties.c.state).where(duties.c.name == HELD)
     held = _held(by.connection.scalar(known) or {}, by.now, desk)
     others = {ticket_id for ticket_id, _ in held.values()}
-    items = next_items(by.connection, by.now, most, passed_over(by))
+    items = next_items(by.connection, by.now, len(others) + 3, passed_over(by))
     found = [(item.ticket_id, str(item.reason)) for item in items]
     return sorted(found, key=lambda one: one[0] in others)
 

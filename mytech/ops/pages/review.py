@@ -25,15 +25,17 @@ from ...services.store import media, reviews, tickets
 
 log = logging.getLogger(__name__)
 
-# %% ../../../nbs/ops/pages/12_review.ipynb #77cd04de
+# %% ../../../nbs/ops/pages/12_review.ipynb #c24aeddc
 def hand(visit:Visit, connection:Connection)->Hand:
     "Who sits here, for the desk."
     return Hand(connection, visit.desk.now, visit.who.user_id, visit.who.user_name)
 
 def lay(visit:Visit, found:list[tuple[int,str]])->None: # of `upcoming`
     "Puts a ticket in front of the person: the first that is on nobody else's desk."
-    with visit.desk.store.write() as connection:
-        first = hold(hand(visit, connection), str(visit.who.pass_id), found)
+    first = next(iter(found), None)
+    if visit.alive:
+        with visit.desk.store.write() as connection:
+            first = hold(hand(visit, connection), str(visit.who.pass_id), found)
     ticket_id, reason = first or (None, '')
     visit.state.update(ticket=ticket_id, reason=reason, known=None, search='')
 
