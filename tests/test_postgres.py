@@ -77,6 +77,7 @@ from test_teacher import house as house # the name is also that of a local
 from mytech.bots.inbox import Batch, handle_pending, store_updates
 from mytech.core.config import load_settings
 from mytech.core.schema import Message, Prediction, Status
+from mytech.ops.review import Hand, Refusal, decide, hold, take_back_last, upcoming
 from mytech.services.duties import claim, remember
 from mytech.services.shadow import compare, save_shadows
 from mytech.services.store import count, counted, metadata, open_store
@@ -175,6 +176,27 @@ def test_several_processes_may_count_the_first_of_a_day(url, store):
             with own.write() as connection: count(connection, f'name {number}', NOW)
     at_once(url, work)
     with store.read() as connection: assert set(counted(connection).values()) == {4}
+
+
+def test_of_several_admins_at_one_ticket_one_decides_and_each_is_dealt_another(url, store):
+    with store.write() as connection:
+        note_chat(connection, -1, 'Teknisi')
+        ids = [open_ticket(connection, Message(-1, n, 7, NOW, f'otp blm masuk {n}')) for n in range(6)]
+        save_predictions(connection, {n: Prediction('OTP', .4, Status.REVIEW, (('OTP', .4),)) for n in ids}, NOW)
+
+    def work(own):
+        with own.write() as connection:
+            try: decide(Hand(connection, NOW, 1, 'Maya'), ids[0], 0, 'OTP')
+            except Refusal as refusal: return str(refusal)
+
+    def sit(own):
+        desk = str(id(own))
+        with own.read() as connection: found = upcoming(Hand(connection, NOW, 1), desk)
+        with own.write() as connection: return hold(Hand(connection, NOW, 1), desk, found)[0]
+
+    assert Counter(at_once(url, work)) == {None: 1, 'already_reviewed': 3}
+    assert len(set(at_once(url, sit, crowd=3))) == 3
+    with store.write() as connection: assert take_back_last(Hand(connection, NOW, 1, 'Maya')) == ids[:1]
 
 
 def test_the_life_of_a_ticket(store):
