@@ -288,3 +288,7 @@ def test_a_training_ends_with_the_server_of_the_pages(desk, tmp_path):
     server.wait()
     until(lambda: not alive(pid), 10)
     with exclusive(desk.settings.artifacts/'runs/.lock', wait=False): pass
+
+
+def test_a_file_has_nothing_to_press(desk):
+    assert not any('data-do' in str(one) for one in drawn(visit_of(desk, Visitor(0, 0, ''))).values())

@@ -201,3 +201,10 @@ def test_a_cell_and_a_class_open_their_tickets_and_nothing_becomes_markup(store)
     precision = by_class(evidence(visit)).precision
     shown = drawn(visit)['classes']
     assert pd.Series([shown.index(f'>{label}</button>') for label in precision.sort_values().index]).is_monotonic_increasing
+
+
+def test_a_file_has_nothing_to_press(store):
+    visit = visit_of(store)
+    visit.who = Visitor(0, 0, '')
+    shown = drawn(visit)
+    assert not any('data-do' in str(one) for one in shown.values()) and f'{visit.desk.now:%Y}' in shown['filters']

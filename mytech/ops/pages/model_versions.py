@@ -49,7 +49,7 @@ def head(visit:Visit)->str:
                       since=moment(visit, last[0].when) if last else None,
                       new=unlearned(visit), fixed='' if fixed == 'auto' else fixed)
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #11ae7fac
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #14d19a3d
 def judged(version:ModelVersion)->str:
     "What the gate said: passed, failed or none."
     if version.verdict is None: return 'none'
@@ -60,7 +60,8 @@ def table(visit:Visit)->str:
     models = visit.desk.models
     rows = [{'number': v.number, 'at': moment(visit, v.created), 'metrics': v.metrics,
              'judged': judged(v), 'run': v.run_id} for v in versions(models)[::-1]]
-    return visit.draw('versions', rows=rows, now=current(models), before=before(models))
+    return visit.draw('versions', live=visit.alive, rows=rows, now=current(models),
+                      before=before(models))
 
 def history(visit:Visit)->dict|str:
     "How the versions' figures went."
@@ -112,7 +113,7 @@ def compared(visit:Visit, one:ModelVersion, other:ModelVersion|None)->list[dict]
         rows.append({'name': name, 'a': a, 'b': b, 'moved': moved, 'better': better})
     return rows
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #2ffd0050
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #b49b626c
 def checks(visit:Visit, version:ModelVersion)->list[dict]:
     "The gate's table in the language of the page."
     known = (version.verdict or {}).get('checks', ())
@@ -126,9 +127,9 @@ def comparison(visit:Visit)->str:
     if one is None: return ''
     judge = other or one
     numbers = [v.number for v in versions(visit.desk.models)[::-1]]
-    return visit.draw('comparison', one=one, other=other, rows=compared(visit, one, other),
-                      numbers=numbers, judge=judge, judged=judged(judge),
-                      checks=checks(visit, judge))
+    return visit.draw('comparison', live=visit.alive, one=one, other=other,
+                      rows=compared(visit, one, other), numbers=numbers, judge=judge,
+                      judged=judged(judge), checks=checks(visit, judge))
 
 # %% ../../../nbs/ops/pages/14_model_versions.ipynb #5da3b756
 DEEDS = ('promote', 'rollback', 'keep', 'retrain', 'cancel', 'trained', 'untrained')

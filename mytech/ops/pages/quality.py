@@ -16,13 +16,14 @@ from ..words import period_title
 from ...services.store import tickets
 from ...services.tickets import joined
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #bf5e277e
+# %% ../../../nbs/ops/pages/13_quality.ipynb #ee9c4766
 def filters(visit:Visit)->str:
     "Period and version."
-    language = visit.desk.language
+    language, period = visit.desk.language, chosen(visit)
+    title = period_title(period, language)
+    if not visit.alive: return visit.draw('told_period', title=title)
     options = [(name, period_title(one, language)) for name, one in periods(visit).items()]
-    if (period := chosen(visit)).name not in dict(options):
-        options.append((period.name, period_title(period, language)))
+    if period.name not in dict(options): options.append((period.name, title))
     return visit.draw('filters', options=options, chosen=period.name,
                       versions=evidence(visit).versions, version=visit.state.get('version', ''))
 
@@ -40,13 +41,13 @@ def basis(visit:Visit)->str:
     n = numbers(found)
     return visit.draw('basis', n=n, spot=found.spot)
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #c9955c72
+# %% ../../../nbs/ops/pages/13_quality.ipynb #8ff2c8d1
 def slider(visit:Visit)->str:
     "The slider, as it stands when the page opens: who moves it knows where it is."
     found = evidence(visit)
     if not len(found.table): return ''
     now = in_force(visit.desk.settings, found)
-    return visit.draw('slider', now=now, policy=visit.desk.settings.ml_policy,
+    return visit.draw('slider', live=visit.alive, now=now, policy=visit.desk.settings.ml_policy,
                       start=visit.state.get('opened', now))
 
 def outlook(visit:Visit)->str:
@@ -63,10 +64,11 @@ def drift(visit:Visit)->str:
     mix = mix_shift(then[0], found.label.value_counts().to_dict())
     return visit.draw('drift', mix=mix, promised=then[1], now=found.confidence.mean())
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #f6e4746c
+# %% ../../../nbs/ops/pages/13_quality.ipynb #9f29c894
 def confused(visit:Visit)->str:
     "The most frequent mistakes."
-    return visit.draw('confused', rows=mistakes(evidence(visit)).head(10).to_dict('records'))
+    rows = mistakes(evidence(visit)).head(10).to_dict('records')
+    return visit.draw('confused', live=visit.alive, rows=rows)
 
 ORDERS = {'predicted': False, 'precision': True, 'recall': True, 'pending': False, 'reviews': False}
 
@@ -75,7 +77,7 @@ def classes(visit:Visit)->str:
     by = visit.state.get('by', 'predicted')
     table = by_class(evidence(visit)).sort_values(by, ascending=ORDERS[by], kind='stable')
     rows = table.rename_axis('label').reset_index().to_dict('records')
-    return visit.draw('classes', rows=rows, by=by)
+    return visit.draw('classes', live=visit.alive, rows=rows, by=by)
 
 # %% ../../../nbs/ops/pages/13_quality.ipynb #f807fd90
 def choose(visit:Visit, told:dict)->None:

@@ -61,15 +61,15 @@ def begin_apart(mode:str, who:Visitor)->subprocess.Popen:
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
 
-# %% ../../../nbs/ops/pages/15_training.ipynb #957a2f8e
+# %% ../../../nbs/ops/pages/15_training.ipynb #83fc42c3
 def progress(visit:Visit, run:Run)->str:
     "How far a run is."
     steps, language = told(visit.desk.settings.artifacts/'runs'/run.id), visit.desk.language
     step = steps[-1] if steps else None
     left = duration(step.seconds_left, language) if step and step.seconds_left else ''
-    return visit.draw('progress', run=run, step=step, left=left, since=moment(visit, run.started),
+    return visit.draw('progress', live=visit.alive, run=run, step=step, left=left,
                       phase=phase_told(step.phase, language) if step else '',
-                      who=begun_by(visit, run))
+                      since=moment(visit, run.started), who=begun_by(visit, run))
 
 def begun_by(visit:Visit, run:Run)->str:
     "Who asked for a training; empty when nobody did who is known here."
@@ -99,8 +99,9 @@ def training(visit:Visit)->str:
     made = last and next((v for v in versions(visit.desk.models) if v.run_id == last.id), None)
     why = None if last is None or made else {'cancelled': 'was_cancelled', 'interrupted':
           'was_cut', None: 'was_cut'}.get(last.error, 'was_broken')
-    return visit.draw('training', last=last, made=made, why=why, new=unlearned(visit),
-                      at=last and moment(visit, last.ended or last.started), version=version,
+    return visit.draw('training', live=visit.alive, last=last, made=made, why=why,
+                      new=unlearned(visit), version=version,
+                      at=last and moment(visit, last.ended or last.started),
                       judged=version and judged(version), now=current(visit.desk.models),
                       failed=[check for check in (checks(visit, version) if version else ())
                               if not check['passed']])
