@@ -22,7 +22,7 @@ from mytech.ops.export import write_csv
 from mytech.ops.pages import index as today_page
 from mytech.ops.pages import tickets as page
 from mytech.ops.pages.figures import plain
-from mytech.ops.pages.live import Desk, Visit, as_file, changes, perform
+from mytech.ops.pages.live import Desk, Visit, as_file, changes, perform, stamp
 from mytech.ops.pages.ticket_data import Choice, Months, found, refresh, selection_of, table_of
 from mytech.ops.periods import named
 from mytech.ops.ticket_report import BREAKDOWNS, numbers_of, report_of, ticket_report, tickets_of, unanswered
@@ -171,8 +171,19 @@ def test_what_was_written_is_text(empty):
     visit = visit_of(empty, query='period=2026-11&search="><script>')
     html = ''.join(map(str, drawn(visit).values())) + str(do(visit, 'ticket', id='1')['dialog'])
     assert '<script' not in html and '<b>Grup' not in html and '&lt;script' in html
-    today = visit_of(empty, 'index', today=read(empty, NOW + timedelta(minutes=3)))
+    with empty.read() as connection: seen = stamp(connection)
+    today = visit_of(empty, 'index', today=read(empty, NOW + timedelta(minutes=3)), stamp=seen)
+    assert '&lt;script' in str(today_page.clocks(today))
     assert '<script' not in str(today_page.clocks(today))
+
+
+def test_today_is_renewed_as_soon_as_something_happens(empty):
+    visit = visit_of(empty, 'index')
+    assert today_page.look(visit).empty and today_page.look(visit) is today_page.look(visit)
+    with empty.write() as connection:
+        connection.execute(chats.insert(), {'id': -1, 'group_id': -1, 'label': 'Jaksel'})
+        connection.execute(tickets.insert(), {'chat_id': -1, 'tech_message_id': 1, 'tech_user_id': 1, 'tech_at': visit.desk.now, 'tech_text': 'otp'})
+    assert len(today_page.look(visit).waits) == 1
 
 
 def test_without_tickets_it_says_what_to_do(empty):

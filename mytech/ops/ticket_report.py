@@ -171,7 +171,7 @@ def ticket_report(connection:Connection, period:Period, app:str='')->TicketRepor
     before = _read(connection, period.previous, app, _counted)
     return report_of(tickets_of(connection, period, app), before, period, app)
 
-# %% ../../nbs/ops/13_ticket_report.ipynb #841f47f5
+# %% ../../nbs/ops/13_ticket_report.ipynb #a0e1b686
 def unanswered(
     connection:Connection,
     now:datetime,      # aware
@@ -181,7 +181,8 @@ def unanswered(
     limit:int=1000,
 )->pd.DataFrame: # id, chat_id, tech_message_id, group, at (local), text, media, minutes waited
     "Tickets of the last days that nobody has answered, the one that waits longest first."
-    mine = _t.response_at.is_(None), _t.tech_at <= now, _t.tech_at > now - within
+    nobody = _t.response_at.is_not(None).is_(False) # an index of when it was asked serves better
+    mine = nobody, _t.tech_at <= now, _t.tech_at > now - within
     names = group_labels(connection)
     found = connection.execute(
         select(_t.id, _t.chat_id, _t.tech_message_id, _t.tech_at, _t.tech_text, _t.media_type,

@@ -6,7 +6,7 @@
 __all__ = ['ALONE', 'LEADS', 'NEAR', 'PAGE', 'Today', 'read_today', 'look', 'queue', 'wrong', 'stuck', 'alerts', 'resend',
            'resumes', 'timed', 'clocks', 'tiles', 'by_hour', 'hours', 'topics', 'links', 'show']
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #7ae50a51
+# %% ../../../nbs/ops/pages/10_index.ipynb #123120fe
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -18,7 +18,7 @@ from ...core.config import Settings
 from ...core.sla import active_minutes, pauses_on
 from ...core.texts import catalogue, say
 from .figures import axis, bars
-from .live import Page, Visit, open_page
+from .live import Page, Visit, open_page, stamp
 from ..periods import current, span
 from ..reports import ModelNumbers, Pending, model_numbers, pending
 from ..ticket_report import TicketReport, report_of, tickets_of, unanswered
@@ -57,13 +57,15 @@ def read_today(connection:Connection, now:datetime, settings:Settings)->Today:
         state.state if state else {}, state and state.at, behind(connection, now),
         connection.scalar(select(func.max(tickets.c.id))) is None)
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #60cc1e53
+# %% ../../../nbs/ops/pages/10_index.ipynb #cb372bec
 def look(visit:Visit)->Today:
-    "What was read a moment ago, else read now."
+    "What was read last, else what there is, once a minute or when something has happened."
     known, now = visit.state.get('today'), visit.desk.now
-    if not known or now - known.at > timedelta(seconds=9):
-        with visit.desk.store.read() as connection:
-            known = visit.state['today'] = read_today(connection, now, visit.desk.settings)
+    with visit.desk.store.read() as connection:
+        newest = stamp(connection)
+        if not known or newest != visit.state['stamp'] or now - known.at > timedelta(minutes=1):
+            known = read_today(connection, now, visit.desk.settings)
+            visit.state.update(today=known, stamp=newest)
     return known
 
 def queue(visit:Visit)->Pending:
