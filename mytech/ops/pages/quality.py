@@ -16,7 +16,7 @@ from ..words import period_title
 from ...services.store import tickets
 from ...services.tickets import joined
 
-# %% ../../../nbs/ops/pages/13_quality.ipynb #ee9c4766
+# %% ../../../nbs/ops/pages/13_quality.ipynb #5d72e4fb
 def filters(visit:Visit)->str:
     "Period and version."
     language, period = visit.desk.language, chosen(visit)
@@ -32,7 +32,7 @@ def tiles(visit:Visit)->str:
     found = evidence(visit)
     if not len(found.table): return visit.draw('nothing')
     n = numbers(found)
-    return visit.draw('tiles', n=n, checked=n.checked, spot=bool(n.audit.n))
+    return visit.draw('tiles', live=visit.alive, n=n, checked=n.checked, spot=bool(n.audit.n))
 
 def basis(visit:Visit)->str:
     "How the reviews were chosen, and what that means for the numbers."
