@@ -20,9 +20,11 @@ from tornado.websocket import websocket_connect
 
 from mytech.api.pages import COOKIE, PAGES, Server, configuration
 from mytech.core.config import load_settings
+from mytech.core.schema import Message, Prediction, Status
 from mytech.ops.pages.live import Desk, Page, Visit, changes, perform, stated
 from mytech.services.passes import Visitor, hand_out, redeem, revoke
-from mytech.services.store import open_store
+from mytech.services.store import open_store, outbox, reviews
+from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 MAYA, RINA = 5000000301, 5000000302
 TOKEN = 'the-token-of-this-test'
@@ -34,7 +36,8 @@ def house(demo, tmp_path_factory):
     "Pages of a house with a history and a model, below an address as behind a gateway: folder, address, store."
     folder = Path(shutil.copytree(demo, tmp_path_factory.mktemp('pages')/'house'))
     base = f'http://127.0.0.1:{(port := free_port())}/pages/'
-    settings = {'PAGES_PORT': port, 'PAGES_URL': base, 'PAGES_TOKEN': TOKEN, 'ADMIN_USER_IDS': f'{MAYA},{RINA}'}
+    settings = {'PAGES_PORT': port, 'PAGES_URL': base, 'PAGES_TOKEN': TOKEN, 'ADMIN_USER_IDS': f'{MAYA},{RINA}',
+                'GOOGLE_SERVICE_ACCOUNT_JSON': '{"private_key": "none"}', 'GOOGLE_SPREADSHEET_NAME': 'MyTech'} # the sheet is told; nobody tells it yet
     store = open_store(f'sqlite:///{folder}/mytech.db')
     with running(folder, 'pages', **settings):
         until(lambda: len(processes_of(folder)) == len(list(REPORTS.glob('*.ipynb')))) # a warm kernel each
@@ -261,3 +264,80 @@ def test_a_session_that_is_ended_ends_the_open_page(chromium, house):
         assert page.locator('#who').inner_text() == 'Rina'
         with house[2].write() as connection: revoke(connection, RINA, datetime.now(timezone.utc))
         page.wait_for_url('**/login', timeout=8_000)
+
+
+# ---- used as an admin would
+
+def on_desk(page):
+    "The number of the ticket that is to be decided."
+    return int(page.locator('#buttons [data-key="1"]').get_attribute('data-ticket'))
+
+
+def press(page, key):
+    "A key, and its answer."
+    before = page.evaluate('Number(document.documentElement.dataset.sent ?? 0)')
+    page.keyboard.press(key)
+    page.locator(f'html[data-done="{before + 1}"]').wait_for(timeout=5_000)
+
+
+def labels(store, who):
+    "Ticket -> what this person made of it."
+    mine = reviews.select().where(reviews.c.reviewer == who).order_by(reviews.c.id)
+    with store.read() as connection: return {row.ticket_id: row.label for row in connection.execute(mine)}
+
+
+def test_the_queue_is_worked_off_by_keyboard_beside_a_second_admin(chromium, house):
+    store, given = house[2], {}
+    with store.write() as connection: connection.execute(outbox.delete())
+    with admin(chromium, house) as page, admin(chromium, house, RINA, 'Rina') as other:
+        for one in (page, other): visit(one, 'review')
+        assert on_desk(page) != on_desk(other)
+        for number in range(20):
+            button = page.locator(f'#buttons [data-key="{number % 3 + 1}"]')
+            given[ticket := on_desk(page)] = button.get_attribute('data-label')
+            press(page, str(number % 3 + 1))
+            expect(page.locator(f'#buttons [data-ticket="{ticket}"]')).to_have_count(0)
+        assert labels(store, 'Maya') == given and len(given) == 20
+        with store.read() as connection: assert {row.payload['ticket'] for row in connection.execute(outbox.select())} == set(given)
+        expect(other.locator('#recent li').first).to_contain_text(f'{list(given.values())[-1]} · Maya', timeout=5_000)
+        for ticket in reversed(given):
+            press(page, 'u')
+            assert on_desk(page) == ticket and ticket not in labels(store, 'Maya')
+            if len(labels(store, 'Maya')) == 18: break
+        press(page, 's')
+        ticket = on_desk(page)
+        press(page, 'l')
+        page.keyboard.type('bai evid')
+        expect(page.locator('#found button')).to_have_count(1)
+        page.keyboard.press('Enter')
+        expect(page.locator('#dialog')).not_to_be_visible()
+        assert labels(store, 'Maya')[ticket] == 'KENDALA EVIDENCE BAI'
+
+
+def test_both_at_one_ticket_and_a_burst_that_is_decided_at_once(chromium, house):
+    store, now = house[2], datetime.now(timezone.utc)
+    with store.write() as connection:
+        note_chat(connection, -77, 'Teknisi')
+        ids = [open_ticket(connection, Message(-77, n, 7, now, f'aplikasi zzzz mogok {word}')) for n, word in enumerate(('min', 'gan', 'bang'), 1)]
+        said = Prediction('GEJALA BARU', .5, Status.REVIEW, (('GEJALA BARU', .5), ('KENDALA LOGIN', .5)))
+        save_predictions(connection, dict.fromkeys(ids, said), now)
+    with admin(chromium, house) as page, admin(chromium, house, RINA, 'Rina') as other:
+        for one in (page, other): visit(one, 'review')
+        for _ in range(9):
+            if on_desk(page) in ids: break
+            press(page, 's')
+        page.locator('[data-key=b]').wait_for()
+        press(page, 'b')
+        assert page.locator('#dialog input:checked').count() == 3 and serious(page) == []
+        page.keyboard.press('Space') # the first is ticked off
+        page.locator('#together-label').select_option('OTHER')
+        page.locator('#dialog button.main').press('Enter')
+        until(lambda: sum(labels(store, 'Maya').get(n) == 'OTHER' for n in ids) == 2)
+        expect(page.locator('#dialog')).not_to_be_visible()
+        press(page, 'u')
+        assert not set(ids) & set(labels(store, 'Maya'))
+        theirs = on_desk(other)
+        with store.write() as connection: save_review(connection, theirs, 'OTHER', 'Sari', now)
+        other.keyboard.press('1')
+        expect(other.locator('#notice, #ticket .empty').filter(has_text='Sari')).to_have_count(1, timeout=5_000)
+        assert theirs not in labels(store, 'Rina')
