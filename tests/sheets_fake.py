@@ -48,6 +48,7 @@ class Sheets:
     def __init__(self, pause=1.2, retry_after=None):
         self.pages, self.lock, self.writes, self.calls, self.busy = {}, Lock(), [], [], 0
         self.spare, self.emptied = 1000, set() # rows of a new page; pages in which people emptied rows
+        self.cells = 0 # that were read
         self.fault, self.pause, self.retry_after = lambda kind: None, pause, retry_after
         outer = self
 
@@ -163,6 +164,7 @@ class Sheets:
         for row in found:
             while row and row[-1] == '': row.pop()
         while found and not found[-1]: found.pop()
+        self.cells += sum(map(len, found))
         return {'values': found} if found else {}
 
     def put(self, name, values):

@@ -2,28 +2,31 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pytest
-from group import AYU, BUDI, Group, new, post, settings
+from group import AYU, BUDI, NINE, Group, new, post, settings
 from sheets_fake import FAULTS, Sheets, account
 from sqlalchemy import select
 from support import MYTECH, environment, until
 
 from mytech.core.config import SettingsError
-from mytech.core.schema import LOGS, MONITORING, TRACKING
+from mytech.core.schema import LOGS, MONITORING, TRACKING, Prediction, Status
 from mytech.ops.export import rows_of, write_csv
 from mytech.ops.history import import_logs
 from mytech.ops.mirror import announce_differences, follow_round, rest
 from mytech.ops.sight import Mirror
+from mytech.services.ledger import Places
 from mytech.services.outbox import Refused, SendLater, backlog
 from mytech.services.sheets import Bucket
 from mytech.services.store import open_store, outbox, reviews, sheet_rows
-from mytech.services.tickets import change_ticket, save_review
+from mytech.services.tickets import change_ticket, save_predictions, save_review
 from mytech.services.worksheets import plain
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
@@ -194,9 +197,10 @@ def test_retry_after_is_what_the_loop_waits(mirror, sheets, group):
 
 def test_a_start_brings_what_was_there_before(sheets):
     group = Group(open_store('sqlite://')) # tickets from before there was a spreadsheet
-    ask(group, 1)
-    mirror = mirror_of(sheets, replace(group.store, mirrors=('sheets',)))
-    assert rest(mirror, 0)[0] == 0 and same(sheets, group.store)
+    for number in range(1, 8): ask(group, number)
+    mirror = mirror_of(sheets, replace(group.store, mirrors=('sheets',)), compares=3)
+    for _ in range(3): assert rest(mirror, 0)[0] == 0
+    assert same(sheets, group.store)
     calls = len(sheets.calls)
     rest(mirror, 0)
     assert len(sheets.calls) == calls # nothing waits, and people were looked after a moment ago
@@ -266,6 +270,23 @@ def test_a_person_sorts_deletes_and_edits_between_two_rounds(worked, sheets, gro
     assert len(reviews_of(group.store)) == 10
 
 
+def test_hours_follow_their_tickets(mirror, sheets, group):
+    ask(group, 1)
+    settle(mirror, sheets)
+    assert [row[1] for row in sheets.rows('Monitoring')[1:]] == [1]
+    sheets.change('Monitoring', lambda page: page.insert(1, ['catatan']))
+    ask(group, 2)
+    with group.store.write() as connection: save_review(connection, 1, 'lain', 'maya', NOW)
+    settle(mirror, sheets)
+    assert sheets.rows('Monitoring')[1][0] == 'catatan' and len(sheets.rows('Monitoring')) == 3
+    with group.store.write() as connection: # asked anew an hour later
+        made = [Prediction('lain', .8, Status.REVIEW)] * 2
+        save_predictions(connection, dict(zip((1, 2), made)), datetime.fromtimestamp(NINE + 7200, UTC))
+    settle(mirror, sheets)
+    assert [row[:5] for row in sheets.rows('Monitoring')[2:]] == [
+        ['2026-11-23 11:00', 0, '', 0, 0], ['2026-11-23 12:00', 2, 80, 0, 2]]
+
+
 def test_a_moved_column_is_an_error_that_names_it_and_nothing_is_written(worked, sheets, group):
     sheets.change('Logs', lambda page: [row.insert(3, 'catatan') for row in page])
     before = sheets.rows('Logs')
@@ -331,10 +352,116 @@ def test_a_sheet_that_was_there_first_is_taken_over(worked, sheets, group):
     "The record is lost, as with a new database: no row is written twice, and a label comes back."
     with group.store.write() as connection: connection.execute(sheet_rows.delete())
     sheets.change('Logs', lambda page: page[1].__setitem__(19, 'label of kendala 0'))
-    announce_differences(worked)
+    worked.compares = 7
+    assert announce_differences(worked) == 30
     for _ in range(4): follow_round(worked)
     assert len(sheets.rows('Logs')) == 31 and same(sheets, group.store)
     assert reviews_of(group.store) == [(1, 'label of kendala 0', 'CORRECTED', 'sheet')]
+
+
+# A sheet that is longer than a look
+
+@pytest.fixture
+def narrow(mirror, sheets):
+    "A look takes in eight rows, in a hurry forty."
+    mirror.places, sheets.spare = defaultdict(partial(Places, wide=8)), 30
+    return mirror
+
+
+def look_through(mirror):
+    "Rounds until all of the sheet was seen twice."
+    for _ in range(2):
+        begun = datetime.now(UTC)
+        until(lambda begun=begun: follow_round(mirror) is not None and all(
+            places.swept > begun for places in mirror.places.values()))
+
+
+def gone(store, sheet):
+    r = sheet_rows.c
+    with store.read() as connection: return set(connection.scalars(select(r.item).where(r.sheet == sheet, r.gone)))
+
+
+def test_what_a_round_reads_does_not_grow_with_the_sheet(narrow, sheets, group):
+    asked = [ask(group, number, answer=False) for number in range(1, 121)]
+    settle(narrow, sheets, 20)
+    look_through(narrow)
+    for one in asked[5::24]: solve(group, one)
+    before, calls = sheets.cells, len(sheets.calls)
+    assert follow_round(narrow) == 5 and not waits(narrow)
+    assert sheets.cells - before < 300 and len(sheets.calls) - calls <= 7
+    assert same(sheets, group.store)
+
+
+@pytest.mark.parametrize('seed', [1, pytest.param(2, marks=pytest.mark.bench), pytest.param(3, marks=pytest.mark.bench)])
+def test_people_at_work_in_a_long_sheet_that_fails(seed, narrow, sheets, group):
+    "They sort, insert, delete and relabel between rounds; a fifth of the calls fails."
+    chance, removed, relabelled, number = Random(seed), {'Logs': set(), 'ML_Tracking': set()}, {}, 0
+
+    def work(title, page):
+        body, at = page[1:], chance.randrange(1, len(page) + 1)
+        filled = [row for row in body if row and row[0] != '']
+        match chance.choice(['sort', 'insert', 'delete', 'empty', 'label']):
+            case 'sort': page[1:] = sorted(body, key=lambda row: chance.random())
+            case 'insert': page.insert(at, [])
+            case 'delete' if filled:
+                row = chance.choice(filled)
+                removed[title].add(row[3 if title == 'Logs' else 0])
+                page.remove(row)
+            case 'empty' if filled:
+                row = chance.choice(filled)
+                removed[title].add(row[3 if title == 'Logs' else 0])
+                sheets.emptied.add(title)
+                row[:] = [''] * len(row)
+            case 'label' if filled and title == 'ML_Tracking':
+                row = chance.choice(filled)
+                row[3] = relabelled[row[0]] = f'label of kendala {chance.randrange(3)}'
+    kinds = [fault for fault in FAULTS if fault != 'slow'] # what is applied after a person sorted cannot be helped
+    for _ in range(20):
+        for _ in range(4):
+            number += 1
+            ask(group, number, f'kendala {number % 3}', -7 - number % 2, answer=chance.random() < 0.8)
+        until(lambda: not sheets.busy)
+        for title in removed:
+            if sheets.pages.get(title) and chance.random() < 0.5:
+                sheets.change(title, partial(work, title))
+        sheets.fault = lambda kind: chance.choice(kinds) if chance.random() < 0.2 else None
+        try_round(narrow)
+    sheets.fault = lambda kind: None
+    settle_somehow(narrow, sheets)
+    look_through(narrow)
+    settle_somehow(narrow, sheets)
+    for title, sheet, column in ('Logs', 'logs', 3), ('ML_Tracking', 'tracking', 0):
+        lost = gone(group.store, sheet)
+        assert lost <= removed[title] # ids are 1, 2, … here, too
+        shown = sorted([plain(cell) for cell in row] for row in sheets.rows(title)[1:])
+        assert shown == [row for row in in_store(group.store, sheet) if int(row[column]) not in lost]
+    stands = {row[0]: row[3] for row in in_store(group.store, 'tracking')}
+    kept = {n: label for n, label in relabelled.items() if n not in removed['ML_Tracking']}
+    assert kept and {n: stands[str(n)] for n in kept} == kept
+
+
+def test_deleted_and_copied_rows_of_a_long_sheet(narrow, sheets, group, caplog):
+    for number in range(1, 41): ask(group, number)
+    settle(narrow, sheets, 20)
+    look_through(narrow)
+
+    def work(page):
+        page.append(list(page[3])) # a copy of ticket 3
+        del page[30], page[10]
+    sheets.change('Logs', work)
+    look_through(narrow)
+    assert gone(group.store, 'logs') == {10, 30} and caplog.text.count('were deleted') == 1
+    with group.store.write() as connection:
+        for ticket in (3, 20, 40): change_ticket(connection, ticket, solver_name='Rudi D')
+    settle(narrow, sheets, 20)
+    changed = {3: 'Rudi D', 20: 'Rudi D', 40: 'Rudi D'}
+    assert [row[14] for row in sheets.rows('Logs')[1:-1]] == [changed.get(row[3], 'Ayu B') for row in sheets.rows('Logs')[1:-1]]
+    assert sheets.rows('Logs')[-1][14] == 'Ayu B' # the copy is the person's
+    sheets.change('Logs', lambda page: page.pop(3)) # and takes its place
+    look_through(narrow)
+    with group.store.write() as connection: change_ticket(connection, 3, solver_name='Sari')
+    look_through(narrow)
+    assert 3 not in gone(group.store, 'logs') and sheets.rows('Logs')[-1][3] == 3
 
 
 # A worker that is killed

@@ -27,7 +27,7 @@ from ..services.worksheets import (Page, Rows, Spans, key_of, locate, look, page
 
 _log = logging.getLogger(__name__)
 
-# %% ../../nbs/ops/22_sight.ipynb #cb3e185a
+# %% ../../nbs/ops/22_sight.ipynb #b0d4837e
 @dataclass
 class Mirror:
     "What a round needs."
@@ -36,6 +36,7 @@ class Mirror:
     patience:timedelta=timedelta(minutes=3) # a request without an answer may still be applied
     timeout:float=20.0              # seconds a call
     limit:int=500                   # tickets a round
+    compares:int=1000               # of those that did not change
     writes:Bucket=field(default_factory=Bucket)
     reads:Bucket=field(default_factory=partial(Bucket, 50, 8))
     book:Book|None=None
@@ -47,7 +48,7 @@ class Mirror:
     compared:float=float('-inf')    # `monotonic` of the last comparison's beginning
     next:int|None=None              # where a comparison goes on
 
-# %% ../../nbs/ops/22_sight.ipynb #3f077726
+# %% ../../nbs/ops/22_sight.ipynb #dac8fee3
 def identify(mirror:Mirror, page:Page, rows:Rows, strangers:dict[int,list])->tuple[
         dict[int,int],Rows,dict[int,Record]]: # item -> row number; the rows of nobody; by item
     "Whose rows these are; `strangers` are items of which nothing is known."
@@ -62,8 +63,9 @@ def news(places:Places, spans:Spans, seen:dict[int,tuple])->dict[int,tuple]: # b
     changed = {}
     for n in (n for first, last in spans for n in range(first, last + 1)):
         cells = seen.get(n, ())
-        if not any(cell != '' for cell in cells): vacate(places, n)
-        elif places.marks.get(n) != hash(cells): changed[n] = cells
+        if places.marks.get(n) == hash(cells): continue
+        if any(cell != '' for cell in cells): changed[n] = cells
+        else: vacate(places, n)
     return changed
 
 # %% ../../nbs/ops/22_sight.ipynb #48168122

@@ -57,7 +57,7 @@ def remember(connection:Connection, page:Page, new:dict[int,Record])->None: # by
             for item, record in new.items() if record.versions]
     if rows: connection.execute(sheet_rows.insert(), rows)
 
-# %% ../../nbs/services/13_ledger.ipynb #5f642d96
+# %% ../../nbs/services/13_ledger.ipynb #cb89c661
 _long_ago = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass
@@ -75,6 +75,7 @@ class Places:
     whole:bool=False            # whether there was one
     swept:datetime=_long_ago    # when the last one began that tells what is missing
     hurry:bool=True             # somebody waits for it
+    wide:int=10_000             # rows a look; five times as many in a hurry
 
 # %% ../../nbs/services/13_ledger.ipynb #72dfbe1a
 def settle(places:Places, n:int, item:int)->None:
@@ -109,11 +110,11 @@ def insert(places:Places, n:int, items:list[int])->None:
         places.top += by
     for at, item in enumerate(items, n): settle(places, at, item)
 
-# %% ../../nbs/services/13_ledger.ipynb #04160f6d
+# %% ../../nbs/services/13_ledger.ipynb #47263dd3
 def stretches(places:Places, size:int, now:datetime)->Spans:
     "What to read of a page of so many rows."
     if places.next == 2: places.began, places.moved = now, False
-    wide = 50_000 if places.hurry else 10_000
+    wide = places.wide * (5 if places.hurry else 1)
     first = min(places.next, max(size, 2))
     last = min(first + wide - 1, size)
     below = max(places.top, last) + 1

@@ -133,7 +133,7 @@ def look(book:Book, spans:dict[Page,Spans])->list[dict[int,tuple]]: # of each pa
             found[-1] |= dict(zip(range(first, last + 1), zip_longest(*cells, fillvalue='')))
     return found
 
-# %% ../../nbs/services/12_worksheets.ipynb #715f92d9
+# %% ../../nbs/services/12_worksheets.ipynb #4c88587f
 def runs(numbers:Iterable[int], gap:int=10)->Spans:
     "Numbers as stretches."
     made = []
@@ -142,11 +142,13 @@ def runs(numbers:Iterable[int], gap:int=10)->Spans:
         else: made.append((n, n))
     return made
 
-def look_closer(book:Book, page:Page, numbers:Iterable[int])->dict[int,list]: # number -> cells
-    "Whole rows."
-    found, wide, spans = {}, len(page.header), runs(numbers)
-    for some in (spans[i:i + 100] for i in range(0, len(spans), 100)):
-        said = book.read([f"'{page.title}'!A{first}:{column(wide - 1)}{last}"
-                          for first, last in some])
-        for (first, _), rows in zip(some, said): found |= dict(enumerate(rows, first))
-    return {n: (row := found.get(n, [])) + [''] * (wide - len(row)) for n in numbers}
+def look_closer(book:Book, numbers:dict[Page,set[int]])->dict[Page,dict[int,list]]:
+    "Whole rows: for each page, row number -> cells."
+    asked = [(page, *span) for page, of in numbers.items() for span in runs(of)]
+    found = {page: {} for page in numbers}
+    for some in (asked[i:i + 100] for i in range(0, len(asked), 100)):
+        said = book.read([f"'{page.title}'!A{first}:{column(len(page.header) - 1)}{last}"
+                          for page, first, last in some])
+        for (page, first, _), rows in zip(some, said): found[page] |= dict(enumerate(rows, first))
+    return {page: {n: (row := found[page].get(n, [])) + [''] * (len(page.header) - len(row))
+                   for n in of} for page, of in numbers.items()}
