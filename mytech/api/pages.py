@@ -257,7 +257,7 @@ def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]
                                                         'MYTECH_PAGES_CLERK': f'{folder}/clerk',
                                                         'MYTECH_PAGES_SECRET': secret}
 
-# %% ../../nbs/api/04_pages.ipynb #a7766af1
+# %% ../../nbs/api/04_pages.ipynb #748751ba
 def open_server(settings:Settings, store:Store, folder:str)->Server:
     "The server, its first kernels warming up; within a running event loop."
     base = urlsplit(settings.pages_url).path.rstrip('/') + '/'
@@ -296,7 +296,8 @@ async def serve_pages(
         finally:
             front.stop()
             server.clerk.close()
-            server.log.setLevel('CRITICAL') # kernels that are warming up die now, as they should
+            for log in (server.log, logging.getLogger('traitlets')):
+                log.setLevel('CRITICAL') # kernels that are warming up die now, as they should
             await server.kernel_manager.shutdown_all(now=True)
 
 # %% ../../nbs/api/04_pages.ipynb #23ce380a
