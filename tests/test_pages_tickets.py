@@ -24,6 +24,7 @@ from mytech.ops.pages import tickets as page
 from mytech.ops.pages.figures import plain
 from mytech.ops.pages.live import Desk, Visit, as_file, changes, perform, stamp
 from mytech.ops.pages.ticket_data import Choice, Months, found, refresh, selection_of, table_of
+from mytech.ops.pages.ticket_list import matching
 from mytech.ops.periods import named
 from mytech.ops.ticket_report import BREAKDOWNS, numbers_of, report_of, ticket_report, tickets_of, unanswered
 from mytech.ops.trends import trend_report
@@ -107,14 +108,16 @@ def test_memory_follows_the_store():
             known = table_of(months, period)
             with store.read() as connection: pd.testing.assert_frame_equal(known, tickets_of(connection, period), check_categorical=False, check_like=True)
     check()
-    kept = dict(months.tables)
     t = tickets.c
-    old = [1, 5, 9]
+    with store.read() as connection:
+        old = connection.scalars(select(t.id).where(t.tech_at < datetime(2026, 9, 30, tzinfo=timezone.utc))).all()[:3]
+        october = connection.scalar(select(t.id).where(t.tech_at > datetime(2026, 10, 9, tzinfo=timezone.utc)).order_by(t.tech_at).limit(1))
+    def review(label): return {'ticket_id': october, 'label': label, 'status': 'CORRECTED', 'reviewer': 'Maya', 'reviewed_at': now}
     happens = [
+        lambda c: c.execute(reviews.insert(), review('BARU')),
         lambda c: c.execute(tickets.insert(), {'chat_id': -1, 'tech_message_id': 9001, 'tech_user_id': 1, 'tech_text': 'lama', 'tech_at': datetime(2026, 9, 29, tzinfo=timezone.utc)}),
         lambda c: c.execute(tickets.update().where(t.id.in_(old)).values(response_at=now, sla_minutes=99, sla_target=15, app_code='MIS', solver_name='Rudi D')),
         lambda c: c.execute(tickets.update().where(t.id.in_(old)).values(solver_name='Ayu B')),
-        lambda c: c.execute(reviews.insert(), {'ticket_id': 7, 'label': 'BARU', 'status': 'CORRECTED', 'reviewer': 'Maya', 'reviewed_at': now}),
         lambda c: c.execute(chats.update().where(chats.c.id == -1).values(label='Jakarta Selatan'))]
     for happen in happens:
         now += timedelta(minutes=5)
@@ -122,7 +125,7 @@ def test_memory_follows_the_store():
         refresh(months, now)
         check()
     with store.write() as connection:
-        connection.execute(reviews.insert(), {'ticket_id': 7, 'label': 'LAGI', 'status': 'CORRECTED', 'reviewer': 'Maya', 'reviewed_at': now})
+        connection.execute(reviews.insert(), review('LAGI'))
     kept = dict(months.tables)
     refresh(months, now)
     assert 0 < len(kept) - len(months.tables) < len(kept)
@@ -130,13 +133,14 @@ def test_memory_follows_the_store():
 
 
 def test_the_page_is_renewed_within_a_minute(empty):
-    visit = visit_of(empty, query='period=2026-10')
-    assert page.look(visit).report.numbers.asked == 0
+    visit = visit_of(empty, query='period=2026-10&search=ont')
+    assert page.look(visit).report.numbers.asked == 0 and matching(visit, page.look(visit)).empty
     fill(empty, list(invent(Random(1), ZONE, 50)))
     assert page.look(visit).report.numbers.asked == 0 # as it was when the page came
     visit.state['at'] -= timedelta(minutes=1)
     with empty.read() as connection: wanted = ticket_report(connection, named('2026-10', ZONE))
     same(page.look(visit).report, wanted)
+    assert len(matching(visit, page.look(visit)))
 
 
 # What is drawn
@@ -159,6 +163,8 @@ def test_figures_count_what_the_report_counts(store):
     assert total('volume') == total('hours') == [sla.ok, sla.late, report.numbers.unanswered]
     assert total('minutes') == [sla.ok, sla.late]
     assert len(shown['volume']['data'][0]['x']) == 31
+    table = page.look(visit).table
+    assert shown['minutes']['data'][0]['y'][4] == (table.ok & table.minutes.between(12.0001, 15)).sum() > (table.ok & (table.minutes == 15)).sum() > 0
     days = [sum(day.weekday() == n for day in named('2026-10', ZONE).days) for n in range(7)]
     grid = shown['arrivals']['data'][0]['z']
     assert sum(round(mean * n) for row, n in zip(grid, days) for mean in row) == report.numbers.asked
@@ -240,7 +246,7 @@ def test_an_odd_address_is_no_error(store, query, caplog):
 def test_the_table_lists_what_was_asked_for(store):
     with store.read() as connection: whole = tickets_of(connection, named('2026-10', ZONE))
     visit = visit_of(store, query='period=2026-10')
-    def ids(): return page.table.__globals__['matching'](visit, page.look(visit)).tolist()
+    def ids(): return matching(visit, page.look(visit)).tolist()
     assert ids() == whole.sort_values(['at', 'id'], ascending=[False, True]).id.tolist()
     do(visit, 'filter', name='status', value='late')
     assert set(ids()) == set(whole[whole.answered & ~whole.ok].id)
@@ -321,6 +327,8 @@ def test_today_is_the_days_report(store, now):
     assert sorted(one['minutes'] for one in clocks) == sorted(waits.minutes.dropna())
     states = [one['state'] for one in clocks]
     assert states == sorted(states, key='late'.__eq__)
+    late = [one['minutes'] for one in clocks if one['state'] == 'late']
+    assert late == sorted(late) and (len(late) > 1 or now.hour == 0)
     hours = today_page.by_hour(today.recent, now)
     assert len(hours) == 24 and day - hours.tickets.sum() <= (today.recent['at'] < hours.index[0]).sum()
     assert (numbers_of(today.recent).asked, hours.answered.le(hours.tickets).all()) == (day, True)

@@ -126,7 +126,7 @@ def selection_of(months:Months, choice:Choice)->Selection:
     whole, before = (table_of(months, one) for one in (choice.period, choice.period.previous))
     return Selection(choice, whole, filtered(whole, choice), filtered(before, choice))
 
-# %% ../../../nbs/ops/pages/11_ticket_data.ipynb #97cce0a1
+# %% ../../../nbs/ops/pages/11_ticket_data.ipynb #9096b493
 def found(connection:Connection, period:Period, text:str)->set[int]:
     "The tickets of a period that have all these words, or this message number."
     t = tickets.c
@@ -148,7 +148,7 @@ def listed(
     order:str='new',     # one of `ORDERS`
 )->pd.Series:            # ids
     "The tickets to list, in their order."
-    keep = {'ok': table.ok, 'late': table.answered & ~table.ok & table.minutes.notna(),
+    keep = {'ok': table.ok, 'late': ~table.ok & table.minutes.notna(),
             'unanswered': ~table.answered, 'oncek': table.oncek}.get(status)
     if keep is not None: table = table[keep]
     if symptom is not None: table = table[table.symptom == symptom]
