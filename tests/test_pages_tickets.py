@@ -327,8 +327,8 @@ def test_today_is_the_days_report(store, now):
     assert sorted(one['minutes'] for one in clocks) == sorted(waits.minutes.dropna())
     states = [one['state'] for one in clocks]
     assert states == sorted(states, key='late'.__eq__)
-    late = [one['minutes'] for one in clocks if one['state'] == 'late']
-    assert late == sorted(late) and (len(late) > 1 or now.hour == 0)
+    late = [one['at'] for one in clocks if one['state'] == 'late']
+    assert late == sorted(late, reverse=True) and (len(set(late)) > 1 or now.hour == 0)
     hours = today_page.by_hour(today.recent, now)
     assert len(hours) == 24 and day - hours.tickets.sum() <= (today.recent['at'] < hours.index[0]).sum()
     assert (numbers_of(today.recent).asked, hours.answered.le(hours.tickets).all()) == (day, True)
