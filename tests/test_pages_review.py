@@ -267,6 +267,14 @@ def test_a_model_adds_words_labels_and_what_solved_the_last_ones(desk, monkeypat
     assert '<mark' in Person(desk, RINA, 'Rina').screen['ticket']
 
 
+def test_a_model_that_cannot_be_asked_keeps_nobody_from_deciding(desk, monkeypatch):
+    doubtful(desk.store, 1)
+    monkeypatch.setitem(clerk.ANSWERS, 'known', lambda *args: 1 / 0)
+    maya = Person(desk)
+    assert 'cannot be asked' in maya.screen['similar'] and LABELS[2] in maya.screen['buttons']
+    assert maya.does('label', label=LABELS[2]) == f'Saved: {LABELS[2]}'
+
+
 def test_a_kernel_loads_nothing_that_counts_words():
     heavy = "import sys, mytech.ops.pages.review; print([name for name in ('numba', 'lightgbm', 'sklearn', 'scipy', 'pandas', 'matplotlib') if name in sys.modules])"
     assert subprocess.run([sys.executable, '-c', heavy], capture_output=True, text=True, check=True).stdout.strip() == '[]'
