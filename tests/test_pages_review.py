@@ -97,7 +97,10 @@ def test_what_was_skipped_comes_back_when_asked_for(desk):
     maya = Person(desk)
     for _ in range(2): maya.does('skip')
     assert maya.ticket is None and 'Only 2 tickets are left' in maya.screen['ticket'] and not rows(desk)
-    assert Person(desk, RINA, 'Rina').ticket, 'the other one has skipped nothing'
+    rina = Person(desk, RINA, 'Rina')
+    assert rina.does('label', label=LABELS[0]) == f'Saved: {LABELS[0]}', 'the other one has skipped nothing'
+    maya.look()
+    assert 'Only 1 ticket is left' in maya.screen['ticket']
     maya.does('again')
     assert maya.ticket and LABELS[0] in maya.screen['buttons']
 

@@ -33,12 +33,14 @@ class Hand:
     user_id: int       # of Telegram; 0 is who knows `PAGES_TOKEN`
     user_name: str = ''
 
-# %% ../../nbs/ops/12_review.ipynb #46777895
+# %% ../../nbs/ops/12_review.ipynb #7332b6cb
 def passed_over(by:Hand, after:timedelta=timedelta(hours=12))->set[int]:
-    "Tickets that this person has skipped today."
+    "Tickets that this person has skipped today and nobody has reviewed."
     a = actions.c
     mine = (a.user_id == by.user_id) & (a.action == 'skip') & (a.at > by.now - after)
-    return set(map(int, by.connection.scalars(select(a.target).where(mine))))
+    skipped = set(map(int, by.connection.scalars(select(a.target).where(mine))))
+    decided = select(reviews.c.ticket_id).where(reviews.c.ticket_id.in_(skipped))
+    return skipped - set(by.connection.scalars(decided))
 
 HELD, HOLD = 'desks', timedelta(minutes=10)
 
