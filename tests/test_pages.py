@@ -1,5 +1,6 @@
 "The pages as admins meet them: a door that opens for nobody else, and what is done there."
 import asyncio
+import csv
 import importlib
 import pkgutil
 import re
@@ -8,11 +9,13 @@ import warnings
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
+from sqlalchemy import func, select
 from support import free_port, processes_of, running, until
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.web import HTTPError
@@ -22,8 +25,9 @@ from mytech.api.pages import COOKIE, PAGES, Server, configuration
 from mytech.core.config import load_settings
 from mytech.core.schema import Message, Prediction, Status
 from mytech.ops.pages.live import Desk, Page, Visit, changes, perform, stated
+from mytech.ops.periods import span
 from mytech.services.passes import Visitor, hand_out, redeem, revoke
-from mytech.services.store import open_store, outbox, reviews
+from mytech.services.store import open_store, outbox, reviews, tickets
 from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 MAYA, RINA = 5000000301, 5000000302
@@ -341,3 +345,33 @@ def test_both_at_one_ticket_and_a_burst_that_is_decided_at_once(chromium, house)
         other.keyboard.press('1')
         expect(other.locator('#notice, #ticket .empty').filter(has_text='Sari')).to_have_count(1, timeout=5_000)
         assert theirs not in labels(store, 'Rina')
+
+
+def test_tickets_are_narrowed_found_and_taken_along(chromium, house):
+    "What the filters leave is what the store holds, in the file, too; the address brings it back; today's clocks see who comes next."
+    store, t = house[2], tickets.c
+    today = datetime.now(ZoneInfo('Asia/Jakarta')).date()
+    days, before = (span(today - timedelta(n), today - timedelta(n - 9), ZoneInfo('Asia/Jakarta')) for n in (9, 19))
+    with admin(chromium, house) as page:
+        visit(page, f'tickets?period={days.name}')
+        page.locator('#step-back').click()
+        page.locator('#choose-app').select_option('MIT')
+        page.locator('#search').press_sequentially('login')
+        expect(page).to_have_url(re.compile(f'period={re.escape(before.name)}&app=MIT&search=login$'))
+        said = func.lower(t.tech_text + t.ops_text)
+        mine = select(t.tech_message_id).where(t.tech_at >= before.start, t.tech_at < before.end, t.app_code == 'MIT', said.contains('login'))
+        with store.read() as connection: wanted = sorted(map(str, connection.scalars(mine)))
+        expect(page.locator('#table [role=status]')).to_have_text(f'{len(wanted)} tiket')
+        with page.expect_download() as sent: page.locator('#csv').click()
+        assert sorted(row['tech_message_id'] for row in csv.DictReader(sent.value.path().open())) == wanted != []
+        expect(page.locator('#csv')).to_be_focused()
+        visit(page, page.url)
+        expect(page.locator('#table [role=status]')).to_have_text(f'{len(wanted)} tiket')
+        page.locator('#table tbody button').first.click()
+        expect(page.locator('#dialog')).to_contain_text('MIT')
+        assert serious(page) == []
+        visit(page)
+        with store.write() as connection:
+            note_chat(connection, -78, 'Grup Baru')
+            open_ticket(connection, Message(-78, 1, 7, datetime.now(timezone.utc), 'barusan masuk'))
+        expect(page.locator('#clocks')).to_contain_text('barusan masuk', timeout=10_000)

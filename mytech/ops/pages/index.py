@@ -162,7 +162,7 @@ def clocks(visit:Visit, most:int=10)->str:
                       week=current('week', now, s.timezone).name, today=now.date(),
                       live=visit.alive)
 
-# %% ../../../nbs/ops/pages/10_index.ipynb #e4ad2454
+# %% ../../../nbs/ops/pages/10_index.ipynb #292db469
 def tiles(visit:Visit)->str:
     "The day in figures, each with what became of it."
     today, language = look(visit), visit.desk.language
@@ -170,7 +170,8 @@ def tiles(visit:Visit)->str:
     page = f'tickets?period={today.report.period.name}'
     figures = [('asked', now.asked, before.asked, 'n', 0),
                ('compliance', now.sla.compliance, before.sla.compliance, 'percent', 1),
-               ('median', now.sla.median, before.sla.median, 'minutes', -1)]
+               ('median', now.sla.median, before.sla.median, 'minutes', -1),
+               ('unanswered', now.unanswered, before.unanswered, 'n', -1)]
     notes = [changed(a, b, unit, language) for _, a, b, unit, _ in figures]
     shown = [(visit.say(name), told(value, unit, language), note,
               {'▲': good, '▼': -good}.get(note[:1], 0), page)
