@@ -151,7 +151,7 @@ def known(settings:Settings, store:Store)->Callable[[HTTPServerRequest], Visitor
         return who if who and who.user_id in {0, *settings.admin_user_ids} else None
     return seen
 
-# %% ../../nbs/api/04_pages.ipynb #056ea436
+# %% ../../nbs/api/04_pages.ipynb #2af6cccb
 class Identity(IdentityProvider):
     "Jupyter's idea of a user: whoever the door let in."
     def get_user(self, handler:JupyterHandler)->User|None:
@@ -183,6 +183,10 @@ class Static(MultiStaticFileHandler):
 class Channels(VoilaKernelWebsocketHandler):
     "The line between a page and its kernel, which ends with it."
     write_error, show = Plain.write_error, Plain.show
+
+    async def pre_get(self)->None:
+        await super().pre_get()
+        if self.connection is None: raise HTTPError(400) # the browser has left meanwhile
 
     def on_close(self)->None:
         super().on_close()
