@@ -27,7 +27,8 @@ from mytech.core.schema import Message, Prediction, Status
 from mytech.ops.pages.live import Desk, Page, Visit, changes, perform, stated
 from mytech.ops.periods import span
 from mytech.services.passes import Visitor, hand_out, redeem, revoke
-from mytech.services.store import open_store, outbox, reviews, tickets
+from mytech.services.registry import current, register
+from mytech.services.store import actions, open_store, outbox, reviews, tickets
 from mytech.services.tickets import note_chat, open_ticket, save_predictions, save_review
 
 MAYA, RINA = 5000000301, 5000000302
@@ -375,3 +376,61 @@ def test_tickets_are_narrowed_found_and_taken_along(chromium, house):
             note_chat(connection, -78, 'Grup Baru')
             open_ticket(connection, Message(-78, 1, 7, datetime.now(timezone.utc), 'barusan masuk'))
         expect(page.locator('#clocks')).to_contain_text('barusan masuk', timeout=10_000)
+
+
+def answered(page, do):
+    "Does it, and waits until the kernel has answered."
+    before = page.evaluate('Number(document.documentElement.dataset.sent ?? 0)')
+    do()
+    page.wait_for_selector(f'html[data-done="{before + 1}"]', timeout=5_000)
+
+
+def test_the_threshold_is_moved_and_mistakes_are_looked_at(chromium, house):
+    with admin(chromium, house) as page:
+        visit(page, 'quality')
+        in_force = page.locator('#outlook td').nth(0).inner_text()
+        slider = page.locator('#threshold')
+        slider.focus()
+        for _ in range(5): page.keyboard.press('ArrowRight')
+        expect(page.locator('#outlook td').nth(1)).to_have_text(in_force.replace('75', '80'), timeout=5_000)
+        expect(page).to_have_url(re.compile('threshold=0.8'))
+        assert slider.evaluate('it => it === document.activeElement')
+        assert page.locator('#outlook td').nth(0).inner_text() == in_force, 'nothing was changed but the look'
+        answered(page, page.locator('#sort-precision').click)
+        assert page.locator('#sort-precision').evaluate('it => it === document.activeElement')
+        page.locator('#classes tbody button').first.press('Enter')
+        expect(page.locator('#dialog h2')).to_contain_text('Kekeliruan')
+        assert serious(page) == []
+        page.keyboard.press('Escape')
+        answered(page, lambda: page.locator('#choose-period').select_option(index=8)) # the quarter
+        page.reload()
+        page.locator('html[data-done]').wait_for()
+        assert slider.input_value() == '0.8', 'the address keeps it'
+
+
+def test_a_version_is_put_in_charge_and_taken_back_beside_a_second_admin(chromium, house):
+    folder, _, store = house
+    models = folder/'artifacts/models'
+    copy = shutil.copytree(models/'v1', folder/'copy', ignore=shutil.ignore_patterns('manifest.json'))
+    register(models, copy, metrics={'accuracy': .9}, run_id='elsewhere')
+    with admin(chromium, house) as page, admin(chromium, house, RINA, 'Rina') as other:
+        for one in (page, other):
+            visit(one, 'model')
+            one.locator('#versions [data-do=ask]').press('Enter')
+            expect(one.locator('#dialog h2')).to_have_text('Ganti model v1 dengan v2?')
+        assert current(models) == 1 and serious(page) == []
+        page.locator('#dialog [data-do=change]').press('Enter')
+        expect(page.locator('#notice')).to_have_text('Model v2 menjawab sekarang.')
+        assert current(models) == 2
+        expect(other.locator('#head strong').first).to_have_text('v2', timeout=5_000)
+        other.locator('#dialog [data-do=change]').press('Enter')
+        expect(other.locator('#notice')).to_contain_text('sudah berganti')
+        page.get_by_role('button', name='Kembali ke v1').click()
+        answered(page, page.locator('#dialog [data-do=change]').click)
+        page.get_by_role('button', name='Notebook pelatihan v1').click()
+        page.locator('#dialog iframe').wait_for()
+        page.keyboard.press('Escape')
+        assert current(models) == 1
+    with store.read() as connection:
+        done = connection.execute(actions.select().where(actions.c.action.in_(('promote', 'rollback'))).order_by(actions.c.id)).all()
+    assert [(row.user_name, row.action, row.target) for row in done] == [('Maya', 'promote', 'v2'), ('Maya', 'rollback', 'v1')]
