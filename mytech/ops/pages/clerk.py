@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['log', 'ANSWERS', 'known', 'next_for', 'ask', 'open_clerk']
 
-# %% ../../../nbs/ops/pages/04_clerk.ipynb #6e5ae111
+# %% ../../../nbs/ops/pages/04_clerk.ipynb #ad6a8c49
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
@@ -54,7 +55,7 @@ def next_for(desk:Desk, user_id:int, place:str)->list[tuple[int,str]]: # ticket,
 
 ANSWERS = {'known': known, 'next_for': next_for}
 
-# %% ../../../nbs/ops/pages/04_clerk.ipynb #e2a3c9a4
+# %% ../../../nbs/ops/pages/04_clerk.ipynb #94cbb060
 def ask(desk:Desk, question:str, *args:Any)->Any:
     "The clerk's answer; one's own where there is no clerk. Raises `RuntimeError`, `TimeoutError`."
     if not (address := os.environ.get('MYTECH_PAGES_CLERK')): return ANSWERS[question](desk, *args)
@@ -65,13 +66,15 @@ def ask(desk:Desk, question:str, *args:Any)->Any:
     if not is_good: raise RuntimeError(found)
     return found
 
+def _found(desk:Desk, question:str, args:tuple)->tuple[bool,Any]:
+    try: return True, ANSWERS[question](desk, *args)
+    except Exception as error:
+        log.exception('%s %s', question, args)
+        return False, f'{type(error).__name__} in {question}'
+
 def _answer(desk:Desk, line:Connection)->None:
-    with line:
-        question, args = line.recv()
-        try: line.send((True, ANSWERS[question](desk, *args)))
-        except Exception as error:
-            log.exception('%s %s', question, args)
-            line.send((False, f'{type(error).__name__} in {question}'))
+    with line, suppress(EOFError, OSError): # who asked has left
+        line.send(_found(desk, *line.recv()))
 
 def _lines(listener:Listener)->Iterator[Connection]:
     while True:
