@@ -6,7 +6,8 @@
 __all__ = ['FIGURES', 'DEEDS', 'moment', 'kept', 'unlearned', 'head', 'judged', 'table', 'history', 'in_use', 'practice', 'pair',
            'compared', 'checks', 'comparison', 'story', 'notebook_html']
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #8ea2237b
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #8ca616d2
+import logging
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -152,7 +153,7 @@ def story(visit:Visit, most:int=12)->str:
     events.sort(key=lambda event: event['at'], reverse=True)
     return visit.draw('story', events=events[:most])
 
-# %% ../../../nbs/ops/pages/14_model_versions.ipynb #ef75d815
+# %% ../../../nbs/ops/pages/14_model_versions.ipynb #b28809d1
 def notebook_html(visit:Visit, run_id:str)->str|None: # None: the run is not kept any more
     "The executed training notebook as HTML, for a sandbox."
     folder = (visit.desk.settings.artifacts/'runs'/run_id).resolve()
@@ -163,4 +164,6 @@ def notebook_html(visit:Visit, run_id:str)->str|None: # None: the run is not kep
     from traitlets.config import Config
     quiet = Config({'TagRemovePreprocessor': {
         'enabled': True, 'remove_cell_tags': ['injected-parameters', 'parameters']}})
-    return HTMLExporter(quiet, template_name='basic').from_filename(str(path))[0]
+    log = logging.getLogger('nbconvert')
+    log.setLevel(logging.ERROR) # what an analyst's picture lacks is no news for who runs MyTech
+    return HTMLExporter(quiet, template_name='basic', log=log).from_filename(str(path))[0]

@@ -122,11 +122,12 @@ def trust(visit:Visit)->dict|str:
                   xaxis=axis(range=[0, 102], title=titled(visit, 'confidence_axis'),
                              ticksuffix='\xa0%'), yaxis=axis(range=[-2, 104], ticksuffix='\xa0%'))
 
-# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #2784226b
+# %% ../../../nbs/ops/pages/13_quality_figures.ipynb #8459e164
 def trained(visit:Visit)->tuple[dict[str,int],float]|None:
-    "What the version in charge was trained on, and what it promised."
-    models = visit.desk.models
-    try: return learned(models/f'v{current_version(models)}')
+    "What the chosen version, else the one in charge, was trained on, and what it promised."
+    models, version = visit.desk.models, visit.state.get('version')
+    known = version in evidence(visit).versions
+    try: return learned(models/(version if known else f'v{current_version(models)}'))
     except (RegistryError, OSError, ValueError, KeyError): return None
 
 # %% ../../../nbs/ops/pages/13_quality_figures.ipynb #0e12b751
