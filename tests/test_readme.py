@@ -55,5 +55,5 @@ def test_the_pictures_are_there_and_small():
 
 
 def test_the_addresses_are_the_defaults():
-    ports = {f"http://127.0.0.1:{Settings.model_fields[name].default}" for name in ('sandbox_port', 'api_port')}
+    ports = {f"http://127.0.0.1:{Settings.model_fields[name].default}" for name in ('sandbox_port', 'api_port', 'pages_port')}
     assert set(re.findall(r'http://127.0.0.1:\d+', README)) == ports

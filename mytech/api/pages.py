@@ -193,7 +193,7 @@ class Channels(VoilaKernelWebsocketHandler):
         kernels, kernel = self.kernel_manager, self.kernel_id
         if kernel in kernels: asyncio.ensure_future(kernels.shutdown_kernel(kernel, now=True))
 
-# %% ../../nbs/api/04_pages.ipynb #e1eea11b
+# %% ../../nbs/api/04_pages.ipynb #aae4d684
 def texts(language:str)->dict:
     "What the frame says."
     said = {key: tell('parts', language, key) for key in
@@ -213,7 +213,8 @@ def configuration(settings:Settings, base:str)->Config:
     c.ZMQChannelsWebsocketConnection.limit_rate = False
     c.KernelManager.transport = 'ipc' # no port that others on this machine could try
     c.Voila.log_level = 'ERROR'
-    logging.getLogger('tornado.general').setLevel('ERROR') # it warns of Jupyter's own pings
+    for name in ('general', 'access'): # who left too early, and Jupyter's own pings
+        logging.getLogger(f'tornado.{name}').setLevel('ERROR')
     return c
 
 # %% ../../nbs/api/04_pages.ipynb #b6622bfb
