@@ -136,7 +136,7 @@ def stated(statement:str)->int|None: # statement: signed by `api.pages`
     value = decode_signed_value(secret, 'pages', statement, max_age_days=1 / 1440)
     return int(value) if value else None
 
-# %% ../../../nbs/ops/pages/00_live.ipynb #4e3564b9
+# %% ../../../nbs/ops/pages/00_live.ipynb #19a5cb29
 @dataclass
 class Line:
     "A page with a browser at its other end."
@@ -170,9 +170,11 @@ class Line:
         "Looks for news until the person is gone."
         while self.page.every:
             await asyncio.sleep(self.page.every)
-            if not self.here(): return
-            with self.visit.desk.store.read() as connection: now = stamp(connection)
-            if self.page.ticks or now != self.seen: self.tell()
+            try:
+                if not self.here(): return
+                with self.visit.desk.store.read() as connection: now = stamp(connection)
+                if self.page.ticks or now != self.seen: self.tell()
+            except Exception: log.exception('%s: looking again', self.page.name)
 
 # %% ../../../nbs/ops/pages/00_live.ipynb #83b69d73
 def home()->Path:
