@@ -7,7 +7,7 @@ __all__ = ['COOKIE', 'PAGES', 'HEADERS', 'same_origin', 'Door', 'Plain', 'Closed
            'sign_in', 'known', 'Identity', 'Kernels', 'PageHandler', 'Static', 'Channels', 'texts', 'configuration',
            'Server', 'kernel_environment', 'open_server', 'serve_pages', 'address', 'run_pages']
 
-# %% ../../nbs/api/04_pages.ipynb #e719a520
+# %% ../../nbs/api/04_pages.ipynb #8b40912e
 import asyncio
 import hmac
 import logging
@@ -17,6 +17,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.resources import files
 from pathlib import Path
@@ -151,7 +152,7 @@ def known(settings:Settings, store:Store)->Callable[[HTTPServerRequest], Visitor
         return who if who and who.user_id in {0, *settings.admin_user_ids} else None
     return seen
 
-# %% ../../nbs/api/04_pages.ipynb #2af6cccb
+# %% ../../nbs/api/04_pages.ipynb #8c3e1aaa
 class Identity(IdentityProvider):
     "Jupyter's idea of a user: whoever the door let in."
     def get_user(self, handler:JupyterHandler)->User|None:
@@ -160,16 +161,25 @@ class Identity(IdentityProvider):
 
 class Kernels(AsyncMappingKernelManager):
     "As many kernels as the machine can bear; a warm one again where somebody left."
-    most = 24
+    most, starting = 24, 0
 
     async def start_kernel(self, **kwargs):
-        if len(self) >= self.most: raise HTTPError(503, 'too many kernels')
-        return await super().start_kernel(**kwargs)
+        if len(self) + self.starting >= self.most: raise HTTPError(503, 'too many kernels')
+        self.starting += 1
+        try: return await super().start_kernel(**kwargs)
+        finally: self.starting -= 1
 
     async def shutdown_kernel(self, kernel_id:str, *args, **kwargs):
-        await super().shutdown_kernel(kernel_id, *args, **kwargs)
-        for page in PAGES:
+        with suppress(HTTPError): # it ended by itself meanwhile
+            await super().shutdown_kernel(kernel_id, *args, **kwargs)
+        for page in PAGES if self.most else ():
             if not self.get_pool_size(f'{page}.ipynb'): self.fill_if_needed(1, f'{page}.ipynb')
+
+    async def close(self)->None:
+        "Ends them all, once those that are starting have started; no other starts."
+        self.most = 0
+        while self.starting: await asyncio.sleep(0.05)
+        await self.shutdown_all(now=True)
 
 class PageHandler(TornadoVoilaHandler):
     "A notebook as a page."
@@ -262,7 +272,7 @@ def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]
                                                         'MYTECH_PAGES_CLERK': f'{folder}/clerk',
                                                         'MYTECH_PAGES_SECRET': secret}
 
-# %% ../../nbs/api/04_pages.ipynb #748751ba
+# %% ../../nbs/api/04_pages.ipynb #abc55789
 def open_server(settings:Settings, store:Store, folder:str)->Server:
     "The server, its first kernels warming up; within a running event loop."
     base = urlsplit(settings.pages_url).path.rstrip('/') + '/'
@@ -303,7 +313,7 @@ async def serve_pages(
             server.clerk.close()
             for log in (server.log, logging.getLogger('traitlets')):
                 log.setLevel('CRITICAL') # kernels that are warming up die now, as they should
-            await server.kernel_manager.shutdown_all(now=True)
+            await server.kernel_manager.close()
 
 # %% ../../nbs/api/04_pages.ipynb #23ce380a
 def address(settings:Settings)->str:
