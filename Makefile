@@ -52,7 +52,7 @@ extras: .venv/run  ## install optional parts, as in make extras EXTRAS=tune,mlfl
 
 test: check  ## everything that CI checks
 	$(BIN)/nbdev_test --n_workers 2 --do_print
-	$(BIN)/python -m pytest tests --durations=25
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --durations=12
 
 check: .venv/test  ## what takes seconds: exports in sync, house style, lint
 	$(BIN)/ruff check mytech tests
