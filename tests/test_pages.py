@@ -278,11 +278,14 @@ def on_desk(page):
     return int(page.locator('#buttons [data-key="1"]').get_attribute('data-ticket'))
 
 
-def press(page, key):
-    "A key, and its answer."
+def answered(page, do):
+    "Does it, and waits until the kernel has answered."
     before = page.evaluate('Number(document.documentElement.dataset.sent ?? 0)')
-    page.keyboard.press(key)
+    do()
     page.locator(f'html[data-done="{before + 1}"]').wait_for(timeout=5_000)
+
+
+def press(page, key): answered(page, lambda: page.keyboard.press(key))
 
 
 def labels(store, who):
@@ -376,13 +379,6 @@ def test_tickets_are_narrowed_found_and_taken_along(chromium, house):
             note_chat(connection, -78, 'Grup Baru')
             open_ticket(connection, Message(-78, 1, 7, datetime.now(timezone.utc), 'barusan masuk'))
         expect(page.locator('#clocks')).to_contain_text('barusan masuk', timeout=10_000)
-
-
-def answered(page, do):
-    "Does it, and waits until the kernel has answered."
-    before = page.evaluate('Number(document.documentElement.dataset.sent ?? 0)')
-    do()
-    page.wait_for_selector(f'html[data-done="{before + 1}"]', timeout=5_000)
 
 
 def test_the_threshold_is_moved_and_mistakes_are_looked_at(chromium, house):
