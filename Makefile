@@ -44,7 +44,7 @@ pages: .venv/run  ## serve the pages alone; Ctrl-C stops them
 
 lab: .venv/run  ## JupyterLab for analysts, with MyTech in its kernel
 	@$(INSTALL) --no-build-isolation --editable '.[pages,lab]'
-	@$(BIN)/jupyter lab --notebook-dir .
+	@$(BIN)/jupyter lab --notebook-dir . --allow-root
 
 EXTRAS ?= tune,mlflow
 extras: .venv/run  ## install optional parts, as in make extras EXTRAS=tune,mlflow
