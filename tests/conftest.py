@@ -8,6 +8,8 @@ import tempfile
 import pytest
 from support import MYTECH, environment, group_of, until
 
+from mytech.services.store import open_store
+
 
 def pytest_addoption(parser):
     parser.addoption('--bench', action='store_true', help='also run what takes minutes, in full size')
@@ -57,3 +59,11 @@ def demo(interrupted):
     done = subprocess.run(DEMO, cwd=folder, env=environment(folder), capture_output=True, text=True)
     assert done.returncode == 0 and not re.search('error|traceback|model not', done.stderr, re.I), done.stderr
     return folder
+
+
+@pytest.fixture
+def empty():
+    "A store in which nothing has happened."
+    store = open_store('sqlite://')
+    yield store
+    store.close()

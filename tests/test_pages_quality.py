@@ -47,13 +47,6 @@ def store():
     store.close()
 
 
-@pytest.fixture
-def empty():
-    store = open_store('sqlite://')
-    yield store
-    store.close()
-
-
 def visit_of(store, language='id', **given):
     desk = Desk(load_settings(None, bot_language=language), store)
     visit = Visit(desk, Visitor(1, 501, 'Maya'), 'quality')

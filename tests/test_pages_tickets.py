@@ -46,13 +46,6 @@ def store():
     store.close()
 
 
-@pytest.fixture
-def empty():
-    store = open_store('sqlite://')
-    yield store
-    store.close()
-
-
 def visit_of(store, name='tickets', query='', **state):
     visit = Visit(Desk(load_settings(None), store), Visitor(1, 501, 'Maya'), name)
     if name == 'tickets': page.begin(visit, dict(parse_qsl(query)))
