@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['Finding', 'check_settings', 'check_disk', 'check_store', 'check_model', 'check_telegram', 'check_followers',
-           'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_links', 'check_mlflow', 'examine']
+           'check_sheets', 'check_gemini', 'check_copy', 'check_media', 'check_links', 'check_pages', 'check_mlflow',
+           'examine']
 
-# %% ../nbs/96_doctor.ipynb #53c4b79e
+# %% ../nbs/96_doctor.ipynb #ca0f442d
 import asyncio
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -194,6 +196,20 @@ def check_links(settings:Settings)->list[Finding]:
     if said == '{"status":"ok"}': return [Finding('ok', what, f'{address} is the API')]
     return [Finding('look', what, f'{address}: somebody else answers', advice)]
 
+# %% ../nbs/96_doctor.ipynb #a6ba1528
+def check_pages(settings:Settings)->list[Finding]:
+    "Whether somebody could sign in to the pages, and nobody could guess how."
+    what, token = 'PAGES_TOKEN', settings.pages_token.get_secret_value()
+    if not find_spec('voila'):
+        return [Finding('off', 'pages', 'not installed', 'install the extra mytech[pages]')]
+    if settings.sandboxed: return [Finding('ok', 'pages', settings.pages_address)]
+    if token and len(token) < 16:
+        return [Finding('look', what, 'short enough to be guessed', 'take 32 random letters')]
+    bot = settings.telegram_bot_token_reporting.get_secret_value() and settings.admin_user_ids
+    if token or bot: return [Finding('ok', 'pages', settings.pages_address)]
+    return [Finding('off', 'pages', 'nobody could sign in', f'set {what}, or the admin bot with '
+                    'TELEGRAM_BOT_TOKEN_REPORTING and ADMIN_USER_IDS')]
+
 # %% ../nbs/96_doctor.ipynb #23ba1b8d
 def check_mlflow(settings:Settings)->list[Finding]:
     "How far MLflow has followed the registry."
@@ -206,7 +222,7 @@ def check_mlflow(settings:Settings)->list[Finding]:
                         'MyTech catches up by itself while it runs')]
     return [Finding('ok', what, f'{found.server} has all {len(found.versions)} versions')]
 
-# %% ../nbs/96_doctor.ipynb #9b840e8b
+# %% ../nbs/96_doctor.ipynb #8e150d76
 def examine(
     settings:Settings,
     env_file:Path=Path('.env'),
@@ -218,7 +234,7 @@ def examine(
               'GEMINI_ENABLED': check_gemini,
               'MLFLOW_TRACKING_URI': check_mlflow,
               'bucket': check_copy, 'S3_BUCKET_NAME': check_media,
-              'API_PUBLIC_URL': check_links}
+              'API_PUBLIC_URL': check_links, 'pages': check_pages}
     found = []
     for what, check in checks.items():
         try: found += check(settings)
