@@ -203,7 +203,7 @@ class Channels(VoilaKernelWebsocketHandler):
         kernels, kernel = self.kernel_manager, self.kernel_id
         if kernel in kernels: asyncio.ensure_future(kernels.shutdown_kernel(kernel, now=True))
 
-# %% ../../nbs/api/04_pages.ipynb #aae4d684
+# %% ../../nbs/api/04_pages.ipynb #dc84bb6e
 def texts(language:str)->dict:
     "What the frame says."
     said = {key: tell('parts', language, key) for key in
@@ -223,8 +223,6 @@ def configuration(settings:Settings, base:str)->Config:
     c.ZMQChannelsWebsocketConnection.limit_rate = False
     c.KernelManager.transport = 'ipc' # no port that others on this machine could try
     c.Voila.log_level = 'ERROR'
-    for name in ('general', 'access'): # who left too early, and Jupyter's own pings
-        logging.getLogger(f'tornado.{name}').setLevel('ERROR')
     return c
 
 # %% ../../nbs/api/04_pages.ipynb #b6622bfb
@@ -272,7 +270,7 @@ def kernel_environment(settings:Settings, secret:str, folder:str)->dict[str,str]
                                                         'MYTECH_PAGES_CLERK': f'{folder}/clerk',
                                                         'MYTECH_PAGES_SECRET': secret}
 
-# %% ../../nbs/api/04_pages.ipynb #abc55789
+# %% ../../nbs/api/04_pages.ipynb #befa6954
 def open_server(settings:Settings, store:Store, folder:str)->Server:
     "The server, its first kernels warming up; within a running event loop."
     base = urlsplit(settings.pages_url).path.rstrip('/') + '/'
@@ -300,6 +298,8 @@ async def serve_pages(
     ready:Callable[[], None],
 )->None:
     "Serves the pages until cancelled, and leaves no kernel behind."
+    for name in ('general', 'access'): # who left too early, and Jupyter's own pings
+        logging.getLogger(f'tornado.{name}').setLevel('ERROR')
     with tempfile.TemporaryDirectory(prefix='mytech-pages-') as folder:
         server = open_server(settings, store, folder)
         bound.setblocking(False)
